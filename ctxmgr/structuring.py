@@ -1,0 +1,198 @@
+"""Makes objects of the protocol's JSON with cattrs, and tells what does not fit as a path in the document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
+from .errors import ProtocolError
+from .results import Context, ContextBinding, ContextFile, ContextStatusData, PlannedChange, SessionInfo
+
+__all__ = ["CreatedSession", "PlanData", "SessionDetail", "kind_of", "structure", "structure_list"]
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class PlanData:
+    """The ``Data`` of PlanSync (ext of ctxmgr's service)."""
+
+    changes: list[PlannedChange]
+    unchanged: int
+    skipped: tuple[tuple[str, str], ...]
+
+
+@attrs.frozen
+class CreatedSession:
+    """The ``Data`` of CreateMcpSession, as far as it matters here.
+
+    Attributes:
+        root: the directory the session works in, where the service says (ext of ctxmgr's service).
+    """
+
+    session_id: str
+    root: str = ""
+
+
+@attrs.frozen
+class SessionDetail:
+    """The ``Data`` of GetSessionDetail, as far as it matters here."""
+
+    status: str = ""
+    end_reason: str = ""
+
+
+def structure(value: Any, kind: type[_T], path: str = "Data") -> _T:
+    """Make an object of the protocol from its JSON.
+
+    Raises:
+        ProtocolError: it does not fit; the text names the path in the document, what is there and what should be.
+    """
+    try:
+        return _converter.structure(value, kind)
+    except Exception as error:
+        raise ProtocolError("; ".join(_problems(error, path, kind)) or f"{path}: {error}") from error
+
+
+def structure_list(value: Any, kind: type[_T], path: str = "Data") -> list[_T]:
+    """Make a list of objects of the protocol from its JSON; ``None`` is an empty list.
+
+    Raises:
+        ProtocolError: as ``structure``.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ProtocolError(f"{path} is {kind_of(value)}, not a list")
+    return [structure(item, kind, f"{path}[{index}]") for index, item in enumerate(value)]
+
+
+def kind_of(value: Any) -> str:
+    """Tell what kind of JSON a value is, for an error's text."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), "missing" if value is None else type(value).__name__)
+
+
+def _problems(error: BaseException, path: str, kind: type[Any] | None) -> Iterator[str]:
+    """Walk cattrs' tree of failures and tell each as a path of wire names."""
+    if isinstance(error, cattrs.ClassValidationError):
+        names = _WIRE_NAMES.get(kind, {}) if kind else {}
+        for inner, note in error.group_exceptions()[0]:
+            yield from _problems(inner, f"{path}.{names.get(note.name, note.name)}", note.type)
+    elif isinstance(error, cattrs.IterableValidationError):
+        for inner, place in error.group_exceptions()[0]:
+            yield from _problems(inner, f"{path}[{place.index}]", place.type)
+    else:
+        yield f"{path}: {'it is missing' if isinstance(error, KeyError) else error}"
+
+
+def _strict(expected: type[_T], default: _T, accepts: Callable[[Any], bool]) -> Callable[[Any, Any], _T]:
+    def hook(value: Any, _: Any) -> _T:
+        if value is None:
+            return default
+        if not accepts(value):
+            raise ValueError(f"expected {expected.__name__}, found {kind_of(value)}")
+        return value  # type: ignore[no-any-return]  # accepts() has just looked
+
+    return hook
+
+
+def _integer(value: Any, _: Any) -> int:
+    """Accept epoch seconds as a number or as digits: peers write both."""
+    if value is None or value == "":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(f"expected int, found {kind_of(value)}")
+    return int(value)
+
+
+def _pairs(value: Any, _: Any) -> tuple[tuple[str, str], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise ValueError("expected a list of pairs")
+    return tuple((str(path), str(reason)) for path, reason in value)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+_WIRE_NAMES: dict[type[Any], dict[str, str]] = {
+    ContextStatusData: {field.name: _camel(field.name) for field in attrs.fields(ContextStatusData)},
+    Context: {
+        "id": "Id",
+        "name": "Name",
+        "state": "State",
+        "os_type": "OsType",
+        "create_time": "CreateTime",
+        "last_used_time": "LastUsedTime",
+    },
+    ContextFile: {
+        "id": "FileId",
+        "name": "FileName",
+        "path": "FilePath",
+        "type": "FileType",
+        "size": "Size",
+        "create_time": "GmtCreate",
+        "modify_time": "GmtModified",
+        "status": "Status",
+    },
+    ContextBinding: {
+        "context_id": "ContextId",
+        "context_name": "ContextName",
+        "path": "Path",
+        "policy": "Policy",
+        "bind_time": "BindTime",
+    },
+    PlannedChange: {
+        "path": "path",
+        "action": "action",
+        "size": "size",
+        "kind": "kind",
+        "context_id": "contextId",
+        "mount": "mount",
+    },
+    PlanData: {"changes": "Changes", "unchanged": "Unchanged", "skipped": "Skipped"},
+    CreatedSession: {"session_id": "SessionId", "root": "Root"},
+    SessionDetail: {"status": "Status", "end_reason": "EndReason"},
+    SessionInfo: {"session_id": "SessionId", "status": "SessionStatus"},
+}
+
+
+def _object(kind: type[_T], names: dict[str, str], converter: cattrs.Converter) -> Callable[[Any, Any], _T]:
+    renames = {attribute: override(rename=wire) for attribute, wire in names.items()}
+    read = make_dict_structure_fn(kind, converter, **renames)  # type: ignore[arg-type]  # cattrs types **kwargs by its own options
+
+    def hook(value: Any, _: Any) -> _T:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {kind_of(value)}")
+        return read(value, kind)
+
+    return hook
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_structure_hook(str, _strict(str, "", lambda value: isinstance(value, str)))
+    converter.register_structure_hook(bool, _strict(bool, False, lambda value: isinstance(value, bool)))
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[tuple[str, str], ...], _pairs)
+    for kind, names in _WIRE_NAMES.items():
+        converter.register_structure_hook(kind, _object(kind, names, converter))
+    return converter
+
+
+_converter = _make_converter()

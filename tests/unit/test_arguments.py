@@ -1,0 +1,113 @@
+"""What callers pass, checked before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ctxmgr import ArgumentError, ArgumentTypeError, Context
+from ctxmgr.arguments import SyncRequest, binding_filter, context_id_of, positive
+from ctxmgr.completion import Budget, Target
+
+
+def checked(**given: Any) -> SyncRequest:
+    usual: dict[str, Any] = {
+        "session_id": "s-1",
+        "context_id": None,
+        "path": None,
+        "mode": None,
+        "callback": None,
+        "max_retries": 150,
+        "retry_interval": 1500,
+    }
+    return SyncRequest.checked(**usual | given)
+
+
+class TestSyncRequest:
+    def test_without_arguments_it_uploads_every_binding(self) -> None:
+        assert checked() == SyncRequest(Target("upload"), Budget(150, 1500), {"SessionId": "s-1"})
+
+    def test_a_binding_is_named_by_context_and_path(self) -> None:
+        request = checked(context_id="SdkCtx-1", path="/data")
+        assert request.target == Target("upload", "SdkCtx-1", "/data")
+        assert request.parameters == {"SessionId": "s-1", "ContextId": "SdkCtx-1", "Path": "/data"}
+
+    @pytest.mark.parametrize("mode", ["upload", "download"])
+    def test_a_mode_that_is_given_is_sent(self, mode: str) -> None:
+        request = checked(mode=mode)
+        assert (request.target.task_type, request.parameters["Mode"]) == (mode, mode)
+
+    @pytest.mark.parametrize("mode", ["", "Upload", "both", 1])
+    def test_another_mode_is_refused(self, mode: object) -> None:
+        with pytest.raises(ArgumentError, match=r"^mode is .*; it must be 'upload', 'download' or None$"):
+            checked(mode=mode)
+
+    @pytest.mark.parametrize("callback", [True, "print", 0])
+    def test_a_callback_that_cannot_be_called_is_refused(self, callback: object) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"^callback is .*, which can't be called$"):
+            checked(callback=callback)
+
+    @pytest.mark.parametrize("value", [0, -1])
+    def test_fewer_than_one_poll_is_refused(self, value: int) -> None:
+        with pytest.raises(ArgumentError, match=rf"^max_retries is {value}; it must be at least 1$"):
+            checked(max_retries=value)
+
+    @pytest.mark.parametrize("value", [1.5, "150", True, None])
+    def test_a_number_of_polls_that_is_not_whole_is_refused(self, value: object) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"^max_retries is .*; it must be a whole number$"):
+            checked(max_retries=value)
+
+    @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf")])
+    def test_an_impossible_interval_is_refused(self, value: float) -> None:
+        with pytest.raises(ArgumentError, match=r"^retry_interval is .* that is not negative$"):
+            checked(retry_interval=value)
+
+    @pytest.mark.parametrize("value", ["1500", True, None])
+    def test_an_interval_that_is_no_number_is_refused(self, value: object) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"^retry_interval is .*; it must be a number of milliseconds$"):
+            checked(retry_interval=value)
+
+    @pytest.mark.parametrize("value", [0, 0.5, 1500])
+    def test_an_interval_may_be_a_fraction_or_nothing(self, value: float) -> None:
+        assert checked(retry_interval=value).budget.retry_interval == value
+
+
+class TestBindingFilter:
+    def test_a_path_alone_is_refused(self) -> None:
+        with pytest.raises(ArgumentError, match=r"^path '/data' is given without context_id; give both"):
+            binding_filter("s-1", None, "/data")
+
+    def test_a_context_alone_is_refused(self) -> None:
+        with pytest.raises(ArgumentError, match=r"^context_id 'SdkCtx-1' is given without path; give both"):
+            binding_filter("s-1", "SdkCtx-1", None)
+
+    @pytest.mark.parametrize(("context_id", "path", "name"), [("", "/data", "context_id"), ("SdkCtx-1", "", "path")])
+    def test_an_empty_text_does_not_mean_everything(self, context_id: str, path: str, name: str) -> None:
+        with pytest.raises(ArgumentError, match=f"^{name} is empty; leave it out to mean every bound context$"):
+            binding_filter("s-1", context_id, path)
+
+    @pytest.mark.parametrize("value", [7, b"SdkCtx-1", Context(id="SdkCtx-1")])
+    def test_what_is_no_text_is_refused(self, value: Any) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"^context_id is .*; it must be a string or None$"):
+            binding_filter("s-1", value, "/data")
+
+
+class TestContextIdOf:
+    @pytest.mark.parametrize("context", [Context(id="SdkCtx-1"), "SdkCtx-1"])
+    def test_a_context_is_named_by_itself_or_its_id(self, context: Context | str) -> None:
+        assert context_id_of(context) == "SdkCtx-1"
+
+    @pytest.mark.parametrize("context", ["", None, 7, {"Id": "SdkCtx-1"}])
+    def test_anything_else_is_refused(self, context: Any) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"is neither a Context nor the id of one$"):
+            context_id_of(context)
+
+
+class TestPositive:
+    def test_one_will_do(self) -> None:
+        assert positive("max_results", 1) == 1
+
+    def test_the_name_and_the_value_are_told(self) -> None:
+        with pytest.raises(ArgumentError, match=r"^max_results is 0; it must be at least 1$"):
+            positive("max_results", 0)
