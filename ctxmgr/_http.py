@@ -1,0 +1,160 @@
+"""What requests leaves to us: connections that can be cut from another thread, and its failures in our own words."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+from urllib3.poolmanager import ProxyManager
+
+from .config import Config
+from .errors import ConnectionFailed, RequestTimeout, TransportError
+from .protocol import redacted
+
+__all__ = ["CuttableAdapter", "keep_credentials_out_of_logs", "root_cause", "transport_error"]
+
+
+class CuttableAdapter(HTTPAdapter):
+    """An adapter whose connections another thread can cut, so that closing a client need not wait for answers."""
+
+    def __init__(self, connections: int) -> None:
+        self._open = _Connections()
+        super().__init__(pool_connections=1, pool_maxsize=connections)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools from connections that are remembered while they are open."""
+        super().init_poolmanager(*args, **kwargs)
+        opened = self._open
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                opened.add(self)
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                opened.add(self)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self._pools = {"http": PlainPool, "https": SecurePool}
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
+        """Make the pools to a proxy alike."""
+        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def cut(self) -> None:
+        """Break every connection, now and from now on: whoever waits for an answer gets an error at once."""
+        self._open.cut()
+
+
+class _Connections:
+    """Connections that are open, until all are cut together, for good."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._are_cut = False
+
+    def add(self, connection: HTTPConnection) -> None:
+        """Remember a connection that was just made, which may have been while the others were cut."""
+        with self._guard:
+            self._open.add(connection)
+            if self._are_cut:
+                _break(connection)
+
+    def cut(self) -> None:
+        """Break them all, and each that is still to come."""
+        with self._guard:
+            self._are_cut = True
+            for connection in self._open:
+                _break(connection)
+
+
+def _break(connection: HTTPConnection) -> None:
+    # through a proxy that speaks TLS itself, the TLS to the service wraps the socket once more
+    sock = getattr(connection.sock, "socket", connection.sock)
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            # the plain socket's shutdown: the TLS one's would pull its state from under a reading thread
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def transport_error(error: requests.RequestException, config: Config) -> TransportError:
+    """Tell a failure in our own words: the library's quote the whole URL, which may hold the credential."""
+    parts = urlsplit(config.endpoint)
+    where = f"{parts.scheme}://{parts.netloc}"
+    causes = list(_causes(error))
+    reason = redacted(str(causes[-1]) or type(causes[-1]).__name__, config.api_key)
+    unsent = any(isinstance(cause, (NewConnectionError, ssl.SSLCertVerificationError)) for cause in causes)
+    if isinstance(error, requests.ConnectTimeout):
+        text = f"no connection to {where} within {config.connect_timeout:g} s; is the service up and reachable?"
+        return RequestTimeout(text, received=False)
+    if isinstance(error, requests.Timeout):
+        return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
+    if isinstance(error, requests.exceptions.SSLError):
+        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
+        return ConnectionFailed(f"no trusted connection to {where}: {reason}; {advice}", received=not unsent)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=not unsent)
+    if unsent:
+        return ConnectionFailed(f"no connection to {where}: {reason}; is the service running?", received=False)
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return ConnectionFailed(f"the connection to {where} broke: {reason}")
+    if len(causes) == 1:
+        reason = type(error).__name__
+    return TransportError(f"the request to {where} failed: {reason}")
+
+
+def root_cause(error: BaseException, config: Config) -> BaseException | None:
+    """Give the innermost cause: it names what happened, not the URL it happened to; ``None`` if even it quotes that."""
+    cause = list(_causes(error))[-1]
+    shown = f"{cause!s} {cause!r}"
+    return cause if redacted(shown, config.api_key) == shown else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+class _RedactCredential(logging.Filter):
+    """Takes the credential out of the one URL that has to carry it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "Authorization=" in (message := record.getMessage()):
+            head, _, rest = message.partition("Authorization=")
+            end = min((rest.find(stop) for stop in '& "' if stop in rest), default=len(rest))
+            record.msg, record.args = f"{head}Authorization=…{rest[end:]}", ()
+        return True
+
+
+_redact = _RedactCredential()
+
+
+def keep_credentials_out_of_logs() -> None:
+    """Redact urllib3's lines, which quote URLs. Called before the first URL that holds a credential."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_redact)

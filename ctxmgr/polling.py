@@ -1,0 +1,68 @@
+"""Asks the service what became of a sync, again and again, until there is a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from ._io import Closing, now
+from .completion import Found, Pace, Verdict, Wait, judge
+from .errors import ClosedError, CtxmgrError
+from .protocol import context_status, error_of
+from .transport import Transport
+
+__all__ = ["PARK", "Poller"]
+
+#: Seconds that one request may park: long enough to be rare, and proxies cut silent connections after a minute.
+PARK = 10.0
+
+
+class Poller:
+    """Polls for syncs in the caller's own thread.
+
+    Args:
+        transport: where to ask.
+        closing: ends the pauses.
+    """
+
+    def __init__(self, transport: Transport, closing: Closing) -> None:
+        self._transport: Transport = transport
+        self._closing: Closing = closing
+
+    def ask(self, parameters: Mapping[str, str], task_ids: Sequence[str] = (), park: float = 0.0) -> Found:
+        """Ask once for the tasks of a session. A failure is given back, not raised.
+
+        Args:
+            parameters: name the session, and a binding if only that one matters.
+            task_ids: the tasks to tell of, on a server that has ids.
+            park: seconds the request may wait for one of them to end.
+        """
+        asked = dict(parameters)
+        if task_ids:
+            asked["TaskIds"] = json.dumps(list(task_ids))
+        if park:
+            asked["WaitMs"] = str(int(park * 1000))
+        try:
+            answer = self._transport.call("GetContextInfo", asked, attempts=1, timeout=park)
+            return context_status(answer) if answer.success else error_of(answer)
+        except CtxmgrError as error:
+            return error
+
+    def wait(self, wait: Wait, parameters: Mapping[str, str]) -> Verdict:
+        """Poll until there is a verdict.
+
+        Args:
+            parameters: name the session, and a binding if only that one matters.
+        """
+        pace = Pace()
+        while True:
+            asked = now()
+            park = min(PARK, wait.time_left(asked)) if wait.pending else 0.0
+            found = self.ask(parameters, wait.pending, park)
+            verdict = judge(wait, found, now())
+            if verdict is not None:
+                return verdict
+            try:
+                self._closing.pause(pace.after(now() - asked, park) if wait.pending else wait.budget.interval)
+            except ClosedError as error:
+                return Verdict.of_error(error)

@@ -1,0 +1,253 @@
+"""Sessions: a working directory with contexts bound in it, from its beginning to its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from os import PathLike
+
+import attrs
+
+from ._io import Closing, now
+from .arguments import positive
+from .background import Background
+from .completion import Budget, Pace, SnapshotWait, Target, TaskWait, Wait
+from .errors import ArgumentError, CtxmgrError
+from .manager import ContextManager
+from .policies import Binding
+from .polling import Poller
+from .protocol import task_ids
+from .results import Context, OperationResult, Result, SessionInfo, SessionListResult
+from .structuring import CreatedSession, SessionDetail, structure, structure_list
+from .transport import Transport
+
+__all__ = ["Session", "SessionResult", "Sessions"]
+
+_log = logging.getLogger("ctxmgr")
+
+_MAX_RETRIES = 150
+_RETRY_INTERVAL = 1500  # milliseconds; with _MAX_RETRIES as long as sync() waits by default
+_GONE = "InvalidMcpSession.NotFound"
+
+
+class Session:
+    """A session of the service; ``client.session(id)`` is one that exists already.
+
+    As a context manager it is deleted at the end, which uploads first what its bindings upload automatically.
+    """
+
+    def __init__(self, session_id: str, sessions: Sessions) -> None:
+        self.session_id = session_id
+        self._sessions: Sessions = sessions
+
+    def __repr__(self) -> str:
+        return f"Session({self.session_id!r})"
+
+    @property
+    def context(self) -> ContextManager:
+        """The contexts bound in the session."""
+        return self._sessions.manager_of(self.session_id)
+
+    def delete(self, *, sync_context: bool = False) -> OperationResult:
+        """End the session, and wait until it has ended.
+
+        What its bindings upload automatically is uploaded first. If that fails the session stays, and nothing is lost.
+
+        Args:
+            sync_context: upload every binding first, also those that don't do so automatically.
+        """
+        return self._sessions.delete(self.session_id, sync_context=sync_context)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            result = self.delete()
+            result.raise_for_error()
+            return
+        try:
+            result = self.delete()
+            if not result.success:
+                _log.warning("session %s was not deleted: %s", self.session_id, result.error_message)
+        except CtxmgrError as trouble:
+            _log.warning("session %s was not deleted: %s", self.session_id, trouble)
+
+
+@attrs.define(kw_only=True)
+class SessionResult(Result):
+    """A session, or why there is none."""
+
+    _session: Session | None = attrs.field(default=None, alias="session")
+
+    @property
+    def session(self) -> Session:
+        """The session.
+
+        Raises:
+            ApiError: the result is a failure, so that ``client.sessions.create(…).session`` tells why.
+        """
+        self.raise_for_error()
+        assert self._session is not None, "a successful SessionResult holds a session"
+        return self._session
+
+
+class Sessions:
+    """The sessions of an account; ``client.sessions`` is one.
+
+    >>> with client.sessions.create(root="./workspace", bind={"/": context}).session as session:
+    ...     result = session.context.sync()
+    """
+
+    def __init__(
+        self, transport: Transport, poller: Poller, background: Background, closing: Closing, settle_polls: int
+    ) -> None:
+        self._transport: Transport = transport
+        self._poller: Poller = poller
+        self._background: Background = background
+        self._closing: Closing = closing
+        self._settle_polls = settle_polls
+
+    def manager_of(self, session_id: str) -> ContextManager:
+        """Give what syncs the contexts of a session."""
+        return ContextManager(session_id, self._transport, self._poller, self._background, self._settle_polls)
+
+    def create(
+        self,
+        root: str | PathLike[str] | None = None,
+        bind: Mapping[str, Context | str | Binding] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> SessionResult:
+        """Make a session.
+
+        Args:
+            root: the directory it works in, on a service in this process; ``None`` lets the service choose one.
+            bind: mount path (``/`` is the root itself) to context, its id, or a ``Binding`` with a policy.
+            labels: what ``list`` finds the session by.
+            wait: whether to wait until what the contexts hold has been downloaded.
+
+        Returns:
+            The session; or ``success=False`` and why. If only the download failed, the session is there
+            (``client.sessions.list()``), and its directory as it was.
+        """
+        parameters = {
+            "PersistenceDataList": json.dumps([_wire(path, bound) for path, bound in (bind or {}).items()]),
+        }
+        if labels:
+            parameters["Labels"] = json.dumps(dict(labels))
+        if root is not None:
+            parameters["Root"] = os.path.abspath(os.path.expanduser(root))
+        answer = self._transport.call("CreateMcpSession", parameters, idempotent=False)
+        if not answer.success:
+            return SessionResult(request_id=answer.request_id, error_message=answer.error_message)
+        created = structure(answer.data, CreatedSession)
+        session_id = created.session_id
+        if root is not None and not created.root:
+            self.delete(session_id)
+            text = "[Session.RootIgnored] the server ignored the root: it works in directories of its own only"
+            return SessionResult(request_id=answer.request_id, error_message=text)
+        ids = task_ids(answer)
+        if wait and bind and ids != ():
+            error = self._wait_for_download(session_id, ids)
+            if error:
+                return SessionResult(request_id=answer.request_id, error_message=error)
+        return SessionResult(request_id=answer.request_id, success=True, session=Session(session_id, self))
+
+    def list(
+        self, *, labels: Mapping[str, str] | None = None, max_results: int = 100, next_token: str = ""
+    ) -> SessionListResult:
+        """Give one page of sessions.
+
+        Args:
+            labels: only sessions that have all of these.
+            max_results: sessions on a page, at most.
+            next_token: the page before's ``next_token``; empty for the first.
+        """
+        parameters = {"MaxResults": str(positive("max_results", max_results))}
+        if labels:
+            parameters["Labels"] = json.dumps(dict(labels))
+        if next_token:
+            parameters["NextToken"] = next_token
+        answer = self._transport.call("ListSession", parameters)
+        if not answer.success:
+            return SessionListResult(request_id=answer.request_id, error_message=answer.error_message)
+        return SessionListResult(
+            request_id=answer.request_id,
+            success=True,
+            sessions=structure_list(answer.data, SessionInfo),
+            next_token=answer.document.get("NextToken") or "",
+            total_count=answer.document.get("TotalCount") or 0,
+        )
+
+    def iter(self, *, labels: Mapping[str, str] | None = None) -> Iterator[SessionInfo]:
+        """Go through all sessions.
+
+        Args:
+            labels: as in ``list``.
+
+        Raises:
+            ApiError: a page could not be had.
+        """
+        token = ""
+        while True:
+            page = self.list(labels=labels, next_token=token)
+            page.raise_for_error()
+            for session in page.sessions:
+                yield session
+            token = page.next_token
+            if not token:
+                return
+
+    def delete(self, session_id: str, *, sync_context: bool = False) -> OperationResult:
+        """End a session, and wait until it has ended: see ``Session.delete``."""
+        if sync_context:
+            manager = self.manager_of(session_id)
+            synced = manager.sync()
+            if not synced.success:
+                return OperationResult(request_id=synced.request_id, error_message=synced.error_message)
+        answer = self._transport.call("DeleteSessionAsync", {"SessionId": session_id})
+        if not answer.success:
+            return OperationResult(request_id=answer.request_id, error_message=answer.error_message)
+        error = self._wait_for_end(session_id)
+        return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
+
+    def _wait_for_end(self, session_id: str) -> str:
+        """Poll until a session that is being deleted has ended; give why it did not, if so."""
+        pace = Pace()
+        budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
+        deadline = now() + budget.total
+        while now() < deadline:
+            answer = self._transport.call("GetSessionDetail", {"SessionId": session_id})
+            if answer.code == _GONE:
+                return ""
+            if not answer.success:
+                return answer.error_message
+            detail = structure(answer.data, SessionDetail)
+            if detail.status == "FINISH":
+                return ""
+            if detail.status == "RUNNING" and detail.end_reason:
+                return f"[Session.NotDeleted] {detail.end_reason}"
+            self._closing.pause(pace.after(0.0, 0.0))
+        return f"[Session.NotDeleted] the session {session_id} had not ended after {budget.total:g} s"
+
+    def _wait_for_download(self, session_id: str, ids: tuple[str, ...] | None) -> str:
+        """Wait for the downloads a new session begins with; give why they failed, if they did."""
+        target = Target("download")
+        budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
+        wait: Wait
+        if ids:
+            wait = TaskWait(target, ids, budget, now())
+        else:
+            wait = SnapshotWait(target, (), budget, settle_polls=self._settle_polls)
+        verdict = self._poller.wait(wait, {"SessionId": session_id})
+        return verdict.error_message
+
+
+def _wire(path: str, bound: Context | str | Binding) -> dict[str, str]:
+    if not path.startswith("/") and ":" not in path:
+        raise ArgumentError(f"the mount path {path!r} is not absolute: write '/{path}'; '/' is the root itself")
+    return (bound if isinstance(bound, Binding) else Binding(bound)).wire(path)

@@ -1,0 +1,249 @@
+"""Many callbacks at once: few threads, few requests, every callback called once, and an end that holds up nobody."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pytest
+
+from ctxmgr import Client, ContextStatusData
+from ctxmgr._io import Closing, HttpWire, Jobs
+from ctxmgr.background import Background, Waiting
+from ctxmgr.completion import Budget, Found, SnapshotWait, Target, TaskWait, Wait
+from ctxmgr.config import resolve
+from ctxmgr.polling import Poller
+from ctxmgr.transport import Transport
+from tests.support.answers import listed, started
+from tests.support.programs import output_of
+from tests.support.scripted import PATIENCE, Held, ScriptedServer
+from tests.support.simulated import SimulatedTasks
+
+KEY = "akm-0123456789"
+WORKERS = 4
+PROMPTLY = 2.0  # seconds
+
+
+class Tally:
+    """Hands out callbacks and counts how each is called."""
+
+    def __init__(self, owed: int) -> None:
+        self.calls: list[tuple[int, bool]] = []
+        self.threads = 0
+        self._owed = owed
+        self._others = {thread.ident for thread in threading.enumerate()}
+        self._all = threading.Event()
+
+    def callback(self, number: int) -> Callable[[bool], object]:
+        return lambda ok: self._note(number, ok)
+
+    def _note(self, number: int, ok: bool) -> None:
+        self.calls.append((number, ok))
+        self.count_threads()
+        if len(self.calls) >= self._owed:
+            self._all.set()
+
+    def count_threads(self) -> None:
+        """Note how many threads there are now that neither were there before nor are the server's."""
+        new = [thread for thread in threading.enumerate() if thread.ident not in self._others]
+        self.threads = max(self.threads, sum("process_request_thread" not in thread.name for thread in new))
+
+    def wait(self) -> None:
+        assert self._all.wait(PATIENCE), f"{len(self.calls)} of {self._owed} callbacks were called"
+
+    def assert_once_each(self, ok: bool) -> None:
+        assert Counter(self.calls) == Counter((number, ok) for number in range(self._owed))
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Iterator[Client]:
+    with Client(api_key=KEY, endpoint=server.url, workers=WORKERS) as client:
+        yield client
+
+
+class TestHundredSyncs:
+    @pytest.mark.parametrize(("sessions", "seconds"), [(1, 1), (100, 2)])
+    def test_they_end_as_soon_as_their_tasks_with_few_threads(
+        self, server: ScriptedServer, client: Client, sessions: int, seconds: float
+    ) -> None:
+        SimulatedTasks(server, seconds)
+        tally = Tally(100)
+        began = time.monotonic()
+        for number in range(100):
+            client.session(f"s-{number % sessions}").context.sync(callback=tally.callback(number))
+            tally.count_threads()
+        tally.wait()
+        took = time.monotonic() - began
+        client.close()
+        tally.assert_once_each(True)
+        assert took < 6
+        assert tally.threads <= WORKERS + 1
+
+    def test_a_server_that_does_not_park_is_no_obstacle(self, server: ScriptedServer, client: Client) -> None:
+        SimulatedTasks(server, seconds=0.5, parks=False)
+        tally = Tally(100)
+        for number in range(100):
+            client.session(f"s-{number % 10}").context.sync(callback=tally.callback(number))
+        tally.wait()
+        tally.assert_once_each(True)
+
+    def test_closing_in_the_middle_calls_the_rest_with_false(self, server: ScriptedServer, client: Client) -> None:
+        SimulatedTasks(server, seconds=60)
+        tally = Tally(100)
+        for number in range(100):
+            client.session(f"s-{number % 10}").context.sync(callback=tally.callback(number))
+        began = time.monotonic()
+        client.close()
+        assert time.monotonic() - began < PROMPTLY
+        tally.assert_once_each(False)
+
+    def test_its_threads_end_with_the_client(self, server: ScriptedServer, client: Client) -> None:
+        SimulatedTasks(server, seconds=60)
+        for number in range(10):
+            client.session(f"s-{number}").context.sync(callback=lambda ok: None)
+        workers = [thread for thread in threading.enumerate() if thread.name.startswith("ctxmgr-worker")]
+        client.close()
+        for worker in workers:
+            worker.join(PATIENCE)
+        assert [worker.is_alive() for worker in workers] == [False] * len(workers)
+
+
+class TestCallbacks:
+    @pytest.fixture
+    def client(self, server: ScriptedServer) -> Iterator[Client]:
+        """A client with a single thread for all."""
+        SimulatedTasks(server, seconds=0.05)
+        with Client(api_key=KEY, endpoint=server.url, workers=1) as client:
+            yield client
+
+    @pytest.mark.parametrize("error", [ValueError, SystemExit])
+    def test_one_that_raises_disturbs_no_other(self, client: Client, error: type[BaseException]) -> None:
+        def failing(ok: bool) -> None:
+            raise error
+
+        tally = Tally(3)
+        for number in range(3):
+            client.session("s-1").context.sync(callback=failing)
+            client.session("s-1").context.sync(callback=tally.callback(number))
+        tally.wait()
+        tally.assert_once_each(True)
+
+    def test_one_may_sync_again(self, client: Client) -> None:
+        manager = client.session("s-1").context
+        tally = Tally(1)
+        manager.sync(callback=lambda ok: manager.sync(callback=tally.callback(0)))
+        tally.wait()
+        tally.assert_once_each(True)
+
+    def test_one_may_close_the_client(self, client: Client) -> None:
+        tally = Tally(2)
+
+        def closing(ok: bool) -> None:
+            client.close()
+            tally.callback(0)(ok)
+
+        client.session("s-1").context.sync(callback=closing)
+        client.session("s-1").context.sync(callback=tally.callback(1))
+        tally.wait()
+        assert sorted(number for number, _ in tally.calls) == [0, 1]
+
+
+class CountingPoller(Poller):
+    """Answers for any number of tasks, without a server: they all run until they all succeed."""
+
+    def __init__(self) -> None:
+        closing = Closing()
+        super().__init__(Transport(HttpWire(resolve(api_key=KEY, endpoint="http://nowhere")), 1, closing), closing)
+        self.asked = 0
+        self.most_at_once = 0
+        self.ended = threading.Event()
+        self._under_way = 0
+        self._counting = threading.Lock()
+
+    def ask(self, parameters: Mapping[str, str], task_ids: Sequence[str] = (), park: float = 0.0) -> Found:
+        with self._counting:
+            self.asked += 1
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            if park:
+                self.ended.wait(park)
+            status = "Success" if self.ended.is_set() else "Running"
+            return [
+                ContextStatusData(task_type="upload", status=status, task_id=task_id, start_time=1)
+                for task_id in task_ids or ("",)
+            ]
+        finally:
+            with self._counting:
+                self._under_way -= 1
+
+
+class TestTenThousandWaits:
+    MANY = 10_000
+
+    @pytest.fixture
+    def jobs(self) -> Iterator[Jobs]:
+        jobs = Jobs(WORKERS)
+        yield jobs
+        jobs.close()
+
+    def test_a_poll_comes_a_little_early_to_be_shared(self, jobs: Jobs) -> None:
+        waiting = Waiting(lambda ok: None, jobs)
+        waiting.begin(self.wait_for(1, by_task=False))
+        assert [waiting.is_due(waiting.due - early) for early in (0.0, 0.02, 0.04)] == [True, True, False]
+
+    def wait_for(self, number: int, *, by_task: bool) -> Wait:
+        budget = Budget(150, 300)
+        if by_task:
+            return TaskWait(Target("upload"), (f"t-{number}",), budget, time.monotonic())
+        return SnapshotWait(Target("upload"), (), budget, settle_polls=3)
+
+    @pytest.mark.parametrize(("by_task", "most"), [(True, 400), (False, 20)], ids=["named tasks", "unnamed tasks"])
+    def test_they_share_their_requests(self, jobs: Jobs, by_task: bool, most: int) -> None:
+        poller = CountingPoller()
+        background = Background(poller, jobs)
+        tally = Tally(self.MANY)
+        for number in range(self.MANY):
+            waiting = Waiting(tally.callback(number), jobs)
+            waiting.begin(self.wait_for(number, by_task=by_task))
+            background.add("s-1", waiting)
+        poller.ended.set()
+        tally.wait()
+        tally.assert_once_each(True)
+        assert poller.asked < most
+        assert poller.most_at_once <= 2
+        assert tally.threads <= WORKERS + 1
+
+
+class TestInterpreterExit:
+    """A program that ends without closing its client, with waits outstanding."""
+
+    PROGRAM = textwrap.dedent(
+        """
+        import sys
+        from ctxmgr import Client
+
+        client = Client(api_key="akm-0123456789", endpoint=sys.argv[1])
+        for number in range(3):
+            client.session(f"s-{number}").context.sync(callback=lambda ok: print("called with", ok))
+        print("the program ends")
+        """
+    )
+
+    def run(self, server: ScriptedServer) -> list[str]:
+        began = time.monotonic()
+        printed = output_of(self.PROGRAM, server.url)
+        assert time.monotonic() - began < 5
+        return printed.splitlines()
+
+    def test_it_is_not_held_up_by_tasks_that_go_on(self, server: ScriptedServer) -> None:
+        SimulatedTasks(server, seconds=60)
+        assert self.run(server) == ["the program ends", *["called with False"] * 3]
+
+    def test_it_is_not_held_up_by_a_server_that_does_not_answer(self, server: ScriptedServer) -> None:
+        server.script("SyncContext", started("t-1"))
+        server.script("GetContextInfo", listed(), Held())
+        assert self.run(server) == ["the program ends", *["called with False"] * 3]
