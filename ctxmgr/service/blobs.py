@@ -1,0 +1,276 @@
+"""Chunks on their way into packs and out of them, and the index that says which chunk lies where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from blake3 import blake3
+
+from .blobstore import BlobStore
+from .entries import Entry, Manifest, show
+from .faults import ContentError
+from .packs import ChunkRow, Located, Pack, seal
+
+__all__ = [
+    "BlobReader",
+    "BlobStore",
+    "ChunkIndex",
+    "ChunkRow",
+    "Located",
+    "MemoryIndex",
+    "Pack",
+    "PackWriter",
+    "unstored",
+]
+
+PACK_SIZE: Final = 16 << 20
+_QUESTION_CHUNKS: Final = 1000
+_QUESTION_BYTES: Final = 4 << 20
+_READ_SIZE: Final = 8 << 20
+# Reading a hole costs less than another request, up to about this many bytes.
+_HOLE_SIZE: Final = 64 << 10
+
+
+class ChunkIndex(Protocol):
+    """Which chunk lies where, kept in the catalog."""
+
+    def missing(self, digests: Collection[bytes]) -> set[bytes]:
+        """Give those of the digests that are in no pack."""
+
+    def add(self, pack: Pack, chunks: Sequence[ChunkRow]) -> None:
+        """Record a stored pack and its chunks, durably and at once; what is recorded already stays as it is."""
+
+    def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
+        """Say where chunks lie; those that are in no pack are left out."""
+
+
+class MemoryIndex:
+    """An index that is gone with the process; enough to read a store whose catalog was lost."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[bytes, Located] = {}
+
+    def missing(self, digests: Collection[bytes]) -> set[bytes]:
+        return {digest for digest in digests if digest not in self._chunks}
+
+    def add(self, pack: Pack, chunks: Sequence[ChunkRow]) -> None:
+        for digest, offset, length in chunks:
+            self._chunks.setdefault(digest, Located(pack.name, offset, length))
+
+    def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
+        return {digest: self._chunks[digest] for digest in digests if digest in self._chunks}
+
+
+class PackWriter:
+    """Stores chunks, each once, in packs of about 16 MiB. Used by one thread.
+
+    Chunks are durable and known to the index after `flush`, not before. A pack is stored before the index hears of
+    it, so that a writer that is killed leaves nothing wrong, and the next one only stores what is not there yet. After
+    an error nothing is lost either: the next `add` or `flush` tries again.
+
+    Attributes:
+        stored_chunks: how many chunks were new and are stored.
+        stored_bytes: how many bytes those have.
+    """
+
+    def __init__(self, store: BlobStore, index: ChunkIndex, *, pack_size: int = PACK_SIZE) -> None:
+        """Write to a store.
+
+        Args:
+            store: where the packs go.
+            index: asked which chunks are stored already, and told which are now.
+            pack_size: bytes after which a pack is closed.
+        """
+        self.stored_chunks = 0
+        self.stored_bytes = 0
+        self._store = store
+        self._index = index
+        self._pack_size = pack_size
+        self._seen: set[bytes] = set()
+        self._asked: dict[bytes, bytes] = {}
+        self._asked_bytes = 0
+        self._rows: list[ChunkRow] = []
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, data: bytes | memoryview) -> bytes:
+        """Store a chunk unless it is stored already.
+
+        Returns:
+            its BLAKE3-256 digest.
+
+        Raises:
+            ContentError: a pack could not be stored.
+        """
+        digest: bytes = blake3(data).digest()
+        if digest not in self._seen:
+            # The index is asked about many chunks at once: a question a chunk would cost more than the chunk.
+            self._seen.add(digest)
+            self._asked[digest] = bytes(data)
+            self._asked_bytes += len(data)
+            if len(self._asked) >= _QUESTION_CHUNKS or self._asked_bytes >= min(_QUESTION_BYTES, self._pack_size):
+                self._ask()
+        return digest
+
+    def flush(self) -> None:
+        """Store everything that was added.
+
+        Raises:
+            ContentError: a pack could not be stored.
+        """
+        self._ask()
+        self._close_pack()
+
+    def _ask(self) -> None:
+        if not self._asked:
+            return
+        missing = self._index.missing(self._asked.keys())
+        while self._asked:
+            digest, data = next(iter(self._asked.items()))
+            if digest in missing:
+                if self._size >= self._pack_size:
+                    self._close_pack()
+                self._rows.append((digest, self._size, len(data)))
+                self._parts.append(data)
+                self._size += len(data)
+            del self._asked[digest]
+            self._asked_bytes -= len(data)
+
+    def _close_pack(self) -> None:
+        if not self._rows:
+            return
+        sealed = b"".join((*self._parts, seal(self._rows)))
+        pack = Pack(blake3(sealed).hexdigest(), len(sealed))
+        self._store.put(pack.name, sealed)
+        self._index.add(pack, self._rows)
+        self.stored_chunks += len(self._rows)
+        self.stored_bytes += self._size
+        self._rows = []
+        self._parts = []
+        self._size = 0
+
+
+class BlobReader:
+    """Reads content back, each chunk verified. Used by one thread."""
+
+    def __init__(self, store: BlobStore, index: ChunkIndex) -> None:
+        self._store = store
+        self._index = index
+
+    def contents(self, files: Manifest) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
+        """Read the content of files, in the order in which it lies in the packs.
+
+        No more than some 8 MiB are held at a time.
+
+        Args:
+            files: the entries to read, by path.
+
+        Returns:
+            an iterator over each path and the pieces of its content, to be used up before the next path is asked for.
+
+        Raises:
+            ContentError: content is missing or damaged; the message names the file. Where it is the index that misses
+                it, this is raised by the call, and otherwise by the iterators.
+        """
+        return self._give(files, self._places(files))
+
+    def _give(self, files: Manifest, places: Mapping[bytes, Located]) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
+        whole: list[tuple[str, int, int, bytes]] = []
+        others: list[bytes] = []
+        for path, entry in files.items():
+            if len(entry.chunks) == 1:
+                whole.append((*places[entry.chunks[0]], path))
+            else:
+                others.append(path)
+        whole.sort()
+        yield from self._whole(whole, files)
+        others.sort(key=lambda path: (*places[files[path].chunks[0]],) if files[path].chunks else ("", 0, 0))
+        for path in others:
+            yield path, self._pieces(path, files[path], places)
+
+    def _places(self, files: Manifest) -> Mapping[bytes, Located]:
+        wanted = {digest for entry in files.values() for digest in entry.chunks}
+        places = self._index.locate(wanted)
+        if len(places) < len(wanted):
+            for path, entry in files.items():
+                for digest in entry.chunks:
+                    if digest not in places:
+                        raise ContentError(
+                            f"the content of {show(path)} is not stored: chunk {digest.hex()} is missing"
+                        )
+        for path, entry in files.items():
+            length = sum(places[digest].length for digest in entry.chunks)
+            if length != entry.size:
+                raise ContentError(f"the content of {show(path)} has {length} bytes stored instead of {entry.size}")
+        return places
+
+    def _whole(
+        self, wanted: list[tuple[str, int, int, bytes]], files: Manifest
+    ) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
+        for run in _runs(wanted):
+            pack, start, *_ = run[0]
+            end = max(offset + length for _, offset, length, _ in run)
+            data = self._read(pack, start, end, run[0][3])
+            for _, offset, length, path in run:
+                piece = data[offset - start : offset - start + length]
+                _verify(piece, files[path].chunks[0], pack, path)
+                yield path, iter((piece,))
+
+    def _pieces(self, path: bytes, entry: Entry, places: Mapping[bytes, Located]) -> Iterator[memoryview]:
+        for run in _consecutive([(*places[digest], digest) for digest in entry.chunks]):
+            pack, start, *_ = run[0]
+            data = self._read(pack, start, run[-1][1] + run[-1][2], path)
+            for _, offset, length, digest in run:
+                piece = data[offset - start : offset - start + length]
+                _verify(piece, digest, pack, path)
+                yield piece
+
+    def _read(self, pack: str, start: int, end: int, path: bytes) -> memoryview:
+        try:
+            return self._store.read(pack, start, end)
+        except ContentError as error:
+            raise ContentError(f"the content of {show(path)} can't be read: {error}") from error
+
+
+def unstored(entries: Manifest, index: ChunkIndex) -> set[bytes]:
+    """Give the paths whose content is, in part or as a whole, in no pack."""
+    missing = index.missing({digest for entry in entries.values() for digest in entry.chunks})
+    if not missing:
+        return set()
+    return {path for path, entry in entries.items() if not missing.isdisjoint(entry.chunks)}
+
+
+def _verify(piece: memoryview, digest: bytes, pack: str, path: bytes) -> None:
+    if blake3(piece).digest() != digest:
+        raise ContentError(f"the content of {show(path)} is damaged: chunk {digest.hex()} in pack {pack}")
+
+
+def _runs(wanted: list[tuple[str, int, int, bytes]]) -> Iterator[list[tuple[str, int, int, bytes]]]:
+    """Cut places in the order of packs and offsets into runs, each worth one read."""
+    run: list[tuple[str, int, int, bytes]] = []
+    start = end = 0
+    for place in wanted:
+        pack, offset, length, _ = place
+        if run and (pack != run[0][0] or offset > end + _HOLE_SIZE or offset + length > start + _READ_SIZE):
+            yield run
+            run = []
+        if not run:
+            start = end = offset
+        run.append(place)
+        end = max(end, offset + length)
+    if run:
+        yield run
+
+
+def _consecutive(wanted: list[tuple[str, int, int, bytes]]) -> Iterator[list[tuple[str, int, int, bytes]]]:
+    """Cut the places of one file's chunks, in the file's order, into runs that lie in a pack just so."""
+    run: list[tuple[str, int, int, bytes]] = []
+    for place in wanted:
+        pack, offset, length, _ = place
+        if run and (pack != run[0][0] or offset != run[-1][1] + run[-1][2] or offset + length > run[0][1] + _READ_SIZE):
+            yield run
+            run = []
+        run.append(place)
+    if run:
+        yield run

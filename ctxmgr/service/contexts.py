@@ -1,0 +1,128 @@
+"""Contexts in the catalog: create, find, list, rename, delete."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
+
+from ctxmgr.errors import ServiceError
+
+from .catalog import bindings, contexts, files, revisions
+from .clock import now_ms
+from .identifiers import new_id
+from .paging import Page, page_of
+
+__all__ = ["checked_name", "create", "find", "find_named", "listed", "missing", "remove", "rename"]
+
+MAX_NAME = 255
+
+
+def checked_name(name: str) -> str:
+    """Give the name back if a context can have it.
+
+    Raises:
+        ServiceError: it breaks one of the rules; the message says which.
+    """
+    if not name.strip():
+        raise _bad_name(name, "it is blank")
+    if len(name) > MAX_NAME:
+        raise _bad_name(f"{name[:40]}…", f"it has {len(name)} characters, and at most {MAX_NAME} are allowed")
+    if "/" in name:
+        raise _bad_name(name, 'it contains "/"')
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise _bad_name(name, "it contains a control character or half a surrogate pair")
+    return name
+
+
+def create(connection: Connection, account: str, name: str) -> Row[Any]:
+    """Make an empty context.
+
+    Raises:
+        ServiceError: ``InvalidContext.Duplicate`` where the account has a context of that name.
+    """
+    checked_name(name)
+    if find_named(connection, account, name) is not None:
+        raise _duplicate(name)
+    now = now_ms()
+    identifier = new_id("SdkCtx-")
+    row = {"id": identifier, "account": account, "name": name, "head": 0, "created_ms": now, "used_ms": now}
+    connection.execute(insert(contexts).values(row))
+    return find(connection, account, identifier)
+
+
+def find(connection: Connection, account: str, context_id: str) -> Row[Any]:
+    """Give an account's context.
+
+    Raises:
+        ServiceError: ``InvalidContext.NotFound``.
+    """
+    row = connection.execute(_of(account).where(contexts.c.id == context_id)).one_or_none()
+    if row is None:
+        raise missing(context_id)
+    return row
+
+
+def find_named(connection: Connection, account: str, name: str) -> Row[Any] | None:
+    """Give an account's context of a name, or None."""
+    return connection.execute(_of(account).where(contexts.c.name == name)).one_or_none()
+
+
+def listed(connection: Connection, account: str, *, session_id: str, token: str, size: int) -> Page:
+    """Read one page of an account's contexts, of one session's where its id is given, newest first."""
+    rows = _of(account)
+    if session_id:
+        bound = select(bindings.c.context_id).where(bindings.c.session_id == session_id)
+        rows = rows.where(contexts.c.id.in_(bound))
+    return page_of(connection, rows, contexts, token=token, size=size)
+
+
+def rename(connection: Connection, account: str, context_id: str, name: str) -> None:
+    """Give a context another name.
+
+    Raises:
+        ServiceError: it does not exist, or the name is taken or not allowed.
+    """
+    checked_name(name)
+    find(connection, account, context_id)
+    other = find_named(connection, account, name)
+    if other is not None and other.id != context_id:
+        raise _duplicate(name)
+    connection.execute(update(contexts).where(contexts.c.id == context_id).values(name=name))
+
+
+def remove(connection: Connection, account: str, context_id: str) -> None:
+    """Delete a context with all its revisions and bindings.
+
+    Raises:
+        ServiceError: ``InvalidContext.NotFound``.
+    """
+    find(connection, account, context_id)
+    for table in (files, revisions, bindings):
+        connection.execute(delete(table).where(table.c.context_id == context_id))
+    connection.execute(delete(contexts).where(contexts.c.id == context_id))
+
+
+def missing(context_id: str) -> ServiceError:
+    """Give the error for a context that does not exist for this account."""
+    return ServiceError(
+        "InvalidContext.NotFound", f"there is no context {context_id!r}: list the contexts to see what there is"
+    )
+
+
+def _of(account: str) -> Select[Any]:
+    in_use = exists().where(bindings.c.context_id == contexts.c.id)
+    return select(contexts, in_use.label("in_use")).where(contexts.c.account == account)
+
+
+def _bad_name(name: str, rule: str) -> ServiceError:
+    return ServiceError(
+        "InvalidParameter.Malformed",
+        f"{name!r} can't be the name of a context: {rule}; a name has 1 to {MAX_NAME} characters, "
+        'no "/" and no control characters, and is not blank',
+    )
+
+
+def _duplicate(name: str) -> ServiceError:
+    return ServiceError("InvalidContext.Duplicate", f"there is a context named {name!r} already: choose another name")

@@ -1,0 +1,141 @@
+"""The data folder: where a service keeps everything it has, and the marker that says the folder is ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from ctxmgr.errors import DataFolderError
+
+__all__ = ["FORMAT", "DataFolder", "sync_directory"]
+
+FORMAT = 1
+MARKER = "ctxmgr.json"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The places inside one data folder."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> DataFolder:
+        """Open a data folder, and make it where there is none.
+
+        Raises:
+            DataFolderError: the folder holds something else, is of a newer format, or can't be made or read.
+        """
+        root = Path(os.path.realpath(os.path.expanduser(folder)))
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_marker(root)
+            opened = cls(root)
+            for place in (opened.blobs, opened.locks, opened.nodes, opened.sessions, opened.workspaces):
+                place.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DataFolderError(f"can't use {str(root)!r} as a data folder: {error}") from error
+        return opened
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def nodes(self) -> Path:
+        return self.root / "nodes"
+
+    @property
+    def sessions(self) -> Path:
+        return self.root / "sessions"
+
+    @property
+    def workspaces(self) -> Path:
+        return self.root / "workspaces"
+
+    def workspace_lock(self, directory: str) -> Path:
+        """Give the lock file that guards one workspace directory, named by its real path."""
+        return self.locks / f"workspace-{_name_of(directory)}.lock"
+
+    def workspace_state(self, directory: str, context_id: str, mount: str) -> Path:
+        """Give the file that keeps what a workspace directory had at its last sync with a context."""
+        return self.workspaces / f"{_name_of(directory, context_id, mount)}.state"
+
+
+def sync_directory(directory: str | os.PathLike[str]) -> None:
+    """Make a directory's entries survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_marker(root: Path) -> None:
+    try:
+        text = (root / MARKER).read_bytes()
+    except FileNotFoundError:
+        # Another process may be making this folder at this moment, or was killed while it did: its marker's temporary
+        # name is the first thing written, so nothing else excuses a folder that is not empty.
+        strangers = sorted(name for name in os.listdir(root) if not name.startswith(MARKER))
+        if strangers and not (root / MARKER).exists():
+            raise DataFolderError(
+                f"{str(root)!r} is not a ctxmgr data folder: it holds {strangers[0]!r} and no {MARKER}; "
+                "choose an empty or a new folder"
+            ) from None
+        if not strangers:
+            _write_marker(root)
+        text = (root / MARKER).read_bytes()
+    _check_format(root, text)
+
+
+def _check_format(root: Path, text: bytes) -> None:
+    try:
+        document = json.loads(text)
+        number = document["format"] if isinstance(document, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        number = None
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise DataFolderError(f"{str(root / MARKER)!r} can't be read as a ctxmgr data folder's marker: {text[:80]!r}")
+    if number > FORMAT:
+        raise DataFolderError(
+            f"the data folder {str(root)!r} has format {number}, and this version of ctxmgr knows up to {FORMAT}: "
+            "use the newer ctxmgr that wrote it"
+        )
+
+
+def _write_marker(root: Path) -> None:
+    temporary = root / f"{MARKER}.{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps({"format": FORMAT}).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, root / MARKER)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(root)
+
+
+def _name_of(*parts: str) -> str:
+    digest = blake2b(digest_size=20)
+    for part in parts:
+        encoded = os.fsencode(part)
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()

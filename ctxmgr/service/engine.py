@@ -1,0 +1,239 @@
+"""The engine: one open data folder, the tasks that run on it here, and the end of those that nobody runs any more."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from filelock import FileLock
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from ctxmgr.errors import DataFolderError, ServiceError
+
+from . import cleanup, tasks
+from .catalog import Catalog
+from .datafolder import DataFolder
+from .monitor import Monitor
+from .mounts import joined
+from .nodes import Node
+from .reasons import reason
+from .sessions import Binding, Session
+from .sync import Syncs
+from .tasks import Interrupted, Progress, Task
+from .watch import Listeners
+from .workers import Workers
+
+__all__ = ["Engine", "Queue"]
+
+logger = logging.getLogger(__name__)
+
+OPEN_TIMEOUT = 60.0
+GRACE = 2.0
+STOP_TIMEOUT = 3.0
+SECONDS_BETWEEN_CHECKS = 0.5
+CLOSED = "interrupted: the service was closed before it was done"
+LOST = "interrupted: it was queued, and never begun"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An open write transaction in which tasks can be queued; they begin when it is committed."""
+
+    connection: Connection
+    node_id: str
+    added: list[tuple[Task, str]]
+
+    def add(self, session: Session, binding: Binding, mode: str) -> str:
+        """Queue a sync of one of a session's bindings, and give its task's id."""
+        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode)
+        if new:
+            self.added.append((task, session.root))
+        return task.id
+
+
+class Engine:
+    """See the module. ``catalog``, ``folder``, ``syncs`` and ``listeners`` are what actions work with."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, node: Node, workers: int) -> None:
+        self.folder = folder
+        self.catalog = catalog
+        self.node = node
+        self.syncs = Syncs(catalog, folder)
+        self.listeners = Listeners()
+        self.closed = False
+        self._workers = Workers(workers, "ctxmgr-sync")
+        self._live: dict[str, Monitor] = {}
+        self._unrecorded: dict[str, str] = {}
+        self._queueing = threading.Lock()
+        self._closing = threading.Lock()
+        self._process = os.getpid()
+        self._checked = 0.0
+        self._at_exit = partial(_close_at_exit, weakref.ref(self))
+        atexit.register(self._at_exit)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, workers: int) -> Engine:
+        """Open a data folder.
+
+        Raises:
+            DataFolderError: as DataFolder.open and Catalog.open; or there are no workers to run anything.
+        """
+        if workers < 1:
+            raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
+        folder = DataFolder.open(path)
+        with ExitStack() as undo:
+            try:
+                with FileLock(folder.locks / "open.lock", timeout=OPEN_TIMEOUT, thread_local=False):
+                    catalog = Catalog.open(folder.catalog)
+                undo.callback(catalog.close)
+                engine = cls(folder, catalog, Node(catalog, folder.nodes), workers)
+                undo.callback(engine.close)
+                engine.node.end_dead_ones(wait=True)
+            except (OSError, DBAPIError) as error:
+                raise DataFolderError(f"can't open the data folder {str(folder.root)!r}: {reason(error)}") from error
+            undo.pop_all()
+        engine.clean_up()
+        return engine
+
+    @contextmanager
+    def queueing(self) -> Iterator[Queue]:
+        """Write to the catalog and queue tasks in the same transaction; afterwards they are begun."""
+        # The lock spans commit and submission: whoever holds it sees every task of this node either live or lost.
+        with self._queueing:
+            self.check_open()
+            with self.catalog.write() as connection:
+                queue = Queue(connection, self.node.id, [])
+                yield queue
+            for task, root in queue.added:
+                self._begin(task, root)
+
+    def check_open(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            ServiceError: the engine is closed, or another process opened it.
+        """
+        if self._process != os.getpid():
+            problem = "this process was forked after the service was opened: open it again here"
+            raise ServiceError("ServiceUnavailable.Forked", problem)
+        if self.closed:
+            raise ServiceError("ServiceUnavailable.Closed", "the service was closed: open it again")
+
+    def end_lost_tasks(self, *, now: bool = False) -> None:
+        """Fail the tasks that nobody runs any more: of processes that died, and of this one.
+
+        Args:
+            now: look even though the last look was a moment ago.
+        """
+        if not now and time.monotonic() - self._checked < SECONDS_BETWEEN_CHECKS:
+            return
+        self._checked = time.monotonic()
+        for task_id, error in list(self._unrecorded.items()):
+            self._end(task_id, error)
+        self.node.end_dead_ones()
+        if self._queueing.acquire(blocking=False):
+            try:
+                with self.catalog.read() as connection:
+                    unfinished = tasks.unfinished_of(connection, self.node.id)
+                lost = [
+                    task_id for task_id in unfinished if task_id not in self._live and task_id not in self._unrecorded
+                ]
+                for task_id in lost:
+                    self._end(task_id, LOST)
+            finally:
+                self._queueing.release()
+
+    def progress(self, task_id: str) -> Progress | None:
+        """Give how far a task is that is queued or running in this process; None for any other."""
+        monitor = self._live.get(task_id)
+        return None if monitor is None else monitor.progress
+
+    def unrecorded_failure(self, task_id: str) -> str:
+        """Give why a task has failed when the catalog could not be told so; "" for any other."""
+        return self._unrecorded.get(task_id, "")
+
+    def clean_up(self) -> None:
+        """Have what ended sessions leave behind removed."""
+        self._workers.submit("clean up", self._clean_up)
+
+    def close(self) -> None:
+        """End the engine: running tasks get a moment, then they fail as interrupted, as the queued ones do."""
+        with self._closing:
+            if self.closed or self._process != os.getpid():
+                return
+            with self._queueing:
+                self.closed = True
+            atexit.unregister(self._at_exit)
+            self._workers.close()
+            if not self._workers.wait(GRACE):
+                for monitor in list(self._live.values()):
+                    monitor.stop()
+                self._workers.wait(STOP_TIMEOUT)
+            try:
+                self.node.leave(CLOSED)
+            except Exception as error:
+                # The lock is gone with the process at the latest: the next to look finds the node dead.
+                logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
+            self._live.clear()
+            self.listeners.notify_all()
+            self.catalog.close()
+
+    def _begin(self, task: Task, root: str) -> None:
+        self._live[task.id] = Monitor(partial(self._record, task.id))
+        try:
+            self._workers.submit(joined(root, task.mount), partial(self._run, task, root))
+        except BaseException:
+            # No thread could be made, or someone pressed Ctrl-C: the task is lost, and found to be by the next look.
+            del self._live[task.id]
+            raise
+
+    def _run(self, task: Task, root: str) -> None:
+        try:
+            self.syncs.run(task, root, self._live[task.id])
+        except Interrupted:
+            self._end(task.id, CLOSED)
+        except Exception as error:
+            if not isinstance(error, (ServiceError, OSError)):
+                logger.info("task %s failed", task.id, exc_info=True)
+            self._end(task.id, reason(error))
+        finally:
+            self._live.pop(task.id, None)
+            self.listeners.notify(task.session_id)
+        self._clean_up()
+
+    def _end(self, task_id: str, error: str) -> None:
+        try:
+            with self.catalog.write() as connection:
+                tasks.fail(connection, task_id, error)
+            self._unrecorded.pop(task_id, None)
+        except Exception as problem:
+            if not self.closed:
+                logger.warning("can't note in the catalog that task %s failed: %s", task_id, reason(problem))
+                self._unrecorded[task_id] = error
+
+    def _record(self, task_id: str, progress: Progress) -> None:
+        # Others see the progress a little later then; the task itself is none the worse.
+        with suppress(DBAPIError), self.catalog.write() as connection:
+            tasks.record_progress(connection, task_id, progress)
+
+    def _clean_up(self) -> None:
+        try:
+            cleanup.remove_ended(self.catalog, self.folder)
+        except Exception as error:
+            if not self.closed:
+                logger.warning("can't remove what ended sessions left behind: %s", reason(error))
+
+
+def _close_at_exit(reference: Callable[[], Engine | None]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.close()

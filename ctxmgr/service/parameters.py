@@ -1,0 +1,110 @@
+"""The parameters of one request, read by name and type, or refused with what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ctxmgr.errors import ServiceError
+
+__all__ = ["Parameters", "malformed", "plain_text"]
+
+SHOWN = 120
+
+
+class Parameters:
+    """A request's parameters. An empty text counts as absent, as AgentBay's SDKs send it."""
+
+    def __init__(self, raw: Mapping[str, str]) -> None:
+        self._raw = raw
+
+    def text(self, name: str, default: str = "") -> str:
+        """Give a text, or the default."""
+        return plain_text(name, self.file_name(name)) or default
+
+    def file_name(self, name: str) -> str:
+        """Give a text that may hold, as ``os.fsdecode`` does, bytes that are not UTF-8; "" where it is absent."""
+        value: object = self._raw.get(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise malformed(name, value, "a text")
+        if "\0" in value:
+            raise malformed(name, value, "a text without NUL characters")
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:
+            raise malformed(name, value, "a text that can be encoded") from None
+        return value
+
+    def required(self, name: str) -> str:
+        """Give a text that must be there."""
+        value = self.text(name)
+        if not value:
+            raise ServiceError("InvalidParameter.Missing", f"the parameter {name} is missing: send it")
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Give a boolean: True, False, true or false."""
+        value = self.text(name)
+        if not value:
+            return default
+        if value.lower() not in ("true", "false"):
+            raise malformed(name, value, "True, False, true or false")
+        return value.lower() == "true"
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        """Give a whole number; more than ``most`` counts as ``most``."""
+        value = self.text(name)
+        if not value:
+            return default
+        # The length first: Python refuses, with an error of its own, to read thousands of digits.
+        if len(value) > 18 or not value.isascii() or not value.isdecimal() or int(value) < least:
+            raise malformed(name, value, f"a whole number from {least}")
+        return min(int(value), most)
+
+    def json_list(self, name: str) -> list[Any] | None:
+        """Give a JSON list, or None where the parameter is absent."""
+        value = self._json(name)
+        if value is not None and not isinstance(value, list):
+            raise malformed(name, self.text(name), "a JSON list")
+        return value
+
+    def json_object(self, name: str) -> dict[str, Any] | None:
+        """Give a JSON object, or None where the parameter is absent."""
+        value = self._json(name)
+        if value is not None and not isinstance(value, dict):
+            raise malformed(name, self.text(name), "a JSON object")
+        return value
+
+    def _json(self, name: str) -> Any:
+        value = self.text(name)
+        if not value:
+            return None
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise malformed(name, value, "JSON") from None
+
+
+def plain_text(name: str, value: object) -> str:
+    """Give a text that any database keeps as it is.
+
+    Raises:
+        ServiceError: it is no text, or holds NUL or half a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise malformed(name, value, "a text")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise malformed(name, value, "a text without NUL characters or halves of surrogate pairs")
+    return value
+
+
+def malformed(name: str, value: object, wanted: str) -> ServiceError:
+    """Give the error for a value that is not what the parameter must be."""
+    shown = repr(value)
+    if len(shown) > SHOWN:
+        shown = f"{shown[:SHOWN]}…"
+    return ServiceError("InvalidParameter.Malformed", f"the parameter {name} is {shown}, and must be {wanted}")

@@ -1,0 +1,258 @@
+"""Sessions and their bindings in the catalog."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+
+from ctxmgr.errors import ServiceError
+
+from .catalog import bindings, bulk_insert, contexts, sessions, tasks
+from .catalog import labels as label_rows
+from .clock import now_ms
+from .paging import Page, page_of
+from .policy import Policy, read_policy
+
+__all__ = [
+    "DELETING",
+    "FINISH",
+    "RUNNING",
+    "Binding",
+    "Session",
+    "bind",
+    "bindings_of",
+    "bound",
+    "create",
+    "ended_before",
+    "ended_roots",
+    "find",
+    "find_live",
+    "forget",
+    "forget_root",
+    "listed",
+    "mark_ending",
+    "missing",
+    "session_of",
+    "settle",
+]
+
+FORGOTTEN_AT_ONCE = 500
+RUNNING, DELETING, FINISH = "RUNNING", "DELETING", "FINISH"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as the catalog has it."""
+
+    id: str
+    account: str
+    root: str
+    owns_root: bool
+    labels: dict[str, str]
+    image_id: str
+    status: str
+    end_reason: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A context bound at a mount path. ``path`` is the mount path as the client spelled it."""
+
+    session_id: str
+    context_id: str
+    mount: str
+    path: str
+    policy: Policy
+    policy_text: str
+    bound_ms: int
+
+
+def create(connection: Connection, session: Session) -> None:
+    """Add a session."""
+    now = now_ms()
+    connection.execute(
+        insert(sessions).values(
+            id=session.id,
+            account=session.account,
+            root=os.fsencode(session.root),
+            owns_root=session.owns_root,
+            image_id=session.image_id,
+            status=session.status,
+            end_reason=session.end_reason,
+            ending_tasks="[]",
+            created_ms=now,
+            changed_ms=now,
+        )
+    )
+    bulk_insert(connection, label_rows, [(session.id, name, value) for name, value in session.labels.items()])
+
+
+def find(connection: Connection, account: str, session_id: str) -> Session:
+    """Give an account's session, also one that was deleted lately.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    rows = select(sessions).where(sessions.c.id == session_id, sessions.c.account == account)
+    row = connection.execute(rows).one_or_none()
+    if row is None:
+        raise missing(session_id)
+    return session_of(connection, row)
+
+
+def find_live(connection: Connection, account: str, session_id: str) -> Session:
+    """Give an account's session that has not ended.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    session = find(connection, account, session_id)
+    if session.status == FINISH:
+        raise missing(session_id)
+    return session
+
+
+def listed(
+    connection: Connection,
+    account: str,
+    *,
+    status: str,
+    image_id: str,
+    labels: Mapping[str, str],
+    token: str,
+    size: int,
+) -> Page:
+    """Read one page of an account's sessions, newest first: those that have all the labels, and what else is given."""
+    rows = select(sessions).where(sessions.c.account == account)
+    rows = rows.where(sessions.c.status == status) if status else rows.where(sessions.c.status != FINISH)
+    if image_id:
+        rows = rows.where(sessions.c.image_id == image_id)
+    for name, value in labels.items():
+        same = (label_rows.c.name == name) & (label_rows.c.value == value)
+        rows = rows.where(exists().where(label_rows.c.session_id == sessions.c.id, same))
+    return page_of(connection, rows, sessions, token=token, size=size)
+
+
+def bind(connection: Connection, binding: Binding) -> None:
+    """Add a binding, or replace the policy of the same one."""
+    same = (
+        (bindings.c.session_id == binding.session_id)
+        & (bindings.c.context_id == binding.context_id)
+        & (bindings.c.mount == binding.mount)
+    )
+    connection.execute(delete(bindings).where(same))
+    connection.execute(
+        insert(bindings).values(
+            session_id=binding.session_id,
+            context_id=binding.context_id,
+            mount=binding.mount,
+            path=binding.path,
+            policy=binding.policy_text,
+            bound_ms=binding.bound_ms,
+        )
+    )
+
+
+def bindings_of(connection: Connection, session_id: str) -> list[Binding]:
+    """Give a session's bindings in the order they were made."""
+    return [binding for binding, _ in bound(connection, session_id)]
+
+
+def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
+    """Give a session's bindings in the order they were made, each with its context's name."""
+    rows = (
+        select(bindings, contexts.c.name)
+        .join(contexts, contexts.c.id == bindings.c.context_id)
+        .where(bindings.c.session_id == session_id)
+        .order_by(bindings.c.bound_ms, bindings.c.mount)
+    )
+    return [(_binding_of(row), row.name) for row in connection.execute(rows)]
+
+
+def mark_ending(connection: Connection, session_id: str, ending_tasks: Sequence[str]) -> None:
+    """Begin to delete a session: it ends when all its tasks have ended, and these have ended well."""
+    values = {"status": DELETING, "end_reason": "", "ending_tasks": json.dumps(list(ending_tasks))}
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+
+
+def settle(connection: Connection, session_id: str) -> None:
+    """End a session that is being deleted, or take it back, once the uploads before its end have ended."""
+    row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
+    if row is None or row.status != DELETING:
+        return
+    unfinished = select(tasks.c.id).where(tasks.c.session_id == session_id, tasks.c.finished_ms.is_(None)).limit(1)
+    if connection.execute(unfinished).first() is not None:
+        return
+    awaited = select(tasks.c.status, tasks.c.path, tasks.c.error).where(tasks.c.id.in_(json.loads(row.ending_tasks)))
+    found = connection.execute(awaited).all()
+    failed = [f"the upload of {task.path} failed: {task.error}" for task in found if task.status == "Failed"]
+    values: dict[str, Any] = {"status": FINISH, "end_reason": "deleted"}
+    if failed:
+        values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}"}
+    else:
+        connection.execute(delete(bindings).where(bindings.c.session_id == session_id))
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+
+
+def ended_roots(connection: Connection) -> list[Session]:
+    """Give the sessions that have ended and whose directory is the service's to remove."""
+    rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
+    return [session_of(connection, row) for row in connection.execute(rows).all()]
+
+
+def ended_before(connection: Connection, moment_ms: int) -> list[str]:
+    """Give ids, not too many at once, of sessions that ended before a moment and have nothing left to be removed."""
+    old = (sessions.c.status == FINISH) & (sessions.c.changed_ms < moment_ms)
+    rows = select(sessions.c.id).where(old, ~sessions.c.owns_root).limit(FORGOTTEN_AT_ONCE)
+    return list(connection.execute(rows).scalars())
+
+
+def forget(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove all that is known of sessions that ended."""
+    for column in (tasks.c.session_id, label_rows.c.session_id, sessions.c.id):
+        connection.execute(delete(column.table).where(column.in_(ids)))
+
+
+def forget_root(connection: Connection, session_id: str) -> None:
+    """Note that an ended session's directory is gone."""
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(owns_root=False))
+
+
+def missing(session_id: str) -> ServiceError:
+    """Give the error for a session that does not exist for this account, or has ended."""
+    return ServiceError(
+        "InvalidMcpSession.NotFound", f"there is no session {session_id!r}, or it has ended: create another one"
+    )
+
+
+def session_of(connection: Connection, row: Row[Any]) -> Session:
+    """Read a session from its row, and its labels."""
+    named = select(label_rows.c.name, label_rows.c.value).where(label_rows.c.session_id == row.id)
+    return Session(
+        id=row.id,
+        account=row.account,
+        root=os.fsdecode(row.root),
+        owns_root=row.owns_root,
+        labels={found.name: found.value for found in connection.execute(named)},
+        image_id=row.image_id,
+        status=row.status,
+        end_reason=row.end_reason,
+    )
+
+
+def _binding_of(row: Row[Any]) -> Binding:
+    policy, _ = read_policy(row.policy, row.mount)
+    return Binding(
+        session_id=row.session_id,
+        context_id=row.context_id,
+        mount=row.mount,
+        path=row.path,
+        policy=policy,
+        policy_text=row.policy,
+        bound_ms=row.bound_ms,
+    )

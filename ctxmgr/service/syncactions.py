@@ -1,0 +1,210 @@
+"""Actions on syncs: trigger one, ask how they go, wait for their end, and preview one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ctxmgr.errors import ServiceError
+
+from . import sessions, tasks
+from .clock import epoch_seconds
+from .engine import Engine
+from .entries import Manifest
+from .mounts import normalised
+from .parameters import Parameters, malformed
+from .sessionactions import refuse_if_ending
+from .sessions import Binding
+from .sync import Preview
+from .watch import Watch
+
+__all__ = ["get_context_info", "plan_sync", "sync_context", "watch_context_info"]
+
+MAX_WAIT_MS = 60_000
+MAX_TASKS = 10_000
+SECONDS_BETWEEN_POLLS = 0.2
+MODES = (tasks.UPLOAD, tasks.DOWNLOAD)
+
+
+def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer SyncContext: queue a sync of the bindings that the request names, or of all."""
+    session_id, mode = parameters.required("SessionId"), _mode(parameters)
+    context_id, mount = parameters.text("ContextId"), _mount(parameters)
+    engine.end_lost_tasks(now=True)
+    with engine.queueing() as queue:
+        session = sessions.find_live(queue.connection, account, session_id)
+        refuse_if_ending(session)
+        bindings = _chosen(queue.connection, session_id, context_id, mount)
+        queued = [queue.add(session, binding, mode) for binding in bindings]
+    return {"Data": {"TaskIds": queued}}
+
+
+def get_context_info(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones."""
+    engine.end_lost_tasks()
+    with engine.catalog.read() as connection:
+        rows = _rows(connection, account, parameters)
+    if not rows:
+        return {"Data": {"ContextStatus": ""}}
+    entries = json.dumps([_described(engine, row) for row in rows])
+    return {"Data": {"ContextStatus": json.dumps([{"type": "data", "data": entries}])}}
+
+
+def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> Watch | None:
+    """Tell what a GetContextInfo with ``WaitMs`` waits for; None where it waits for nothing.
+
+    With ``TaskIds``, it is one of exactly those; otherwise one of those that are unfinished now.
+    """
+    wait_ms = parameters.number("WaitMs", 0, least=0, most=MAX_WAIT_MS)
+    if not wait_ms:
+        return None
+    session_id, named = parameters.required("SessionId"), _task_ids(parameters)
+    engine.end_lost_tasks()
+    with engine.catalog.read() as connection:
+        rows = _rows(connection, account, parameters)
+    awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
+    elsewhere = any(row.finished_ms is None and row.node_id != engine.node.id for row in rows)
+
+    def subscribe(notify: Callable[[], None]) -> Callable[[], None]:
+        return engine.listeners.add(session_id, notify)
+
+    return Watch(
+        timeout=wait_ms / 1000,
+        poll=SECONDS_BETWEEN_POLLS if elsewhere else None,
+        ready=lambda: _any_ended(engine, session_id, awaited),
+        subscribe=subscribe,
+    )
+
+
+def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer PlanSync (ext): what a sync would do."""
+    session_id, mode = parameters.required("SessionId"), _mode(parameters)
+    with engine.catalog.read() as connection:
+        session = sessions.find_live(connection, account, session_id)
+        bindings = _chosen(connection, session_id, parameters.text("ContextId"), _mount(parameters))
+    changes: list[dict[str, Any]] = []
+    skipped: list[list[str]] = []
+    unchanged = 0
+    for binding in bindings:
+        preview = engine.syncs.preview(session.root, binding, mode)
+        changes += _changes(binding, preview)
+        skipped += preview.skipped
+        unchanged += preview.plan.unchanged
+    return {"Data": {"Changes": changes, "Unchanged": unchanged, "Skipped": skipped}}
+
+
+def _any_ended(engine: Engine, session_id: str, ids: Sequence[str]) -> bool:
+    try:
+        unknown = [task_id for task_id in ids if engine.progress(task_id) is None]
+        if not unknown and ids:
+            return False
+        engine.check_open()
+        engine.end_lost_tasks()
+        with engine.catalog.read() as connection:
+            rows = tasks.named(connection, session_id, unknown)
+    except Exception:
+        # The answer itself will say what is wrong.
+        return True
+    ended = any(row.finished_ms is not None or engine.unrecorded_failure(row.id) for row in rows)
+    return ended or len(rows) < len(set(unknown)) or not ids
+
+
+def _rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
+    session_id = parameters.required("SessionId")
+    sessions.find_live(connection, account, session_id)
+    named = _task_ids(parameters)
+    if named is not None:
+        return tasks.named(connection, session_id, named)
+    mode = parameters.text("TaskType")
+    return tasks.listed(
+        connection, session_id, context_id=parameters.text("ContextId"), mount=_mount(parameters), mode=mode
+    )
+
+
+def _task_ids(parameters: Parameters) -> list[str] | None:
+    ids = parameters.json_list("TaskIds")
+    if ids is not None and len(ids) > MAX_TASKS:
+        raise malformed("TaskIds", f"a list of {len(ids)}", f"a list of at most {MAX_TASKS} task ids")
+    if ids is not None and not all(isinstance(task_id, str) and task_id.isascii() for task_id in ids):
+        raise malformed("TaskIds", parameters.text("TaskIds"), "a JSON list of task ids")
+    return ids
+
+
+def _mode(parameters: Parameters) -> str:
+    mode = parameters.text("Mode", tasks.UPLOAD)
+    if mode not in MODES:
+        raise malformed("Mode", mode, "upload or download")
+    return mode
+
+
+def _mount(parameters: Parameters) -> str:
+    path = parameters.text("Path")
+    return normalised(path) if path else ""
+
+
+def _chosen(connection: Connection, session_id: str, context_id: str, mount: str) -> list[Binding]:
+    """Give the bindings that a request names; all of them where it names none."""
+    bound = sessions.bindings_of(connection, session_id)
+    chosen = [item for item in bound if context_id in ("", item.context_id) and mount in ("", item.mount)]
+    if not chosen and (context_id or mount):
+        asked = " at ".join(filter(None, (context_id and f"context {context_id!r}", mount and repr(mount))))
+        there = ", ".join(f"{item.context_id!r} at {item.path!r}" for item in bound) or "nothing"
+        raise ServiceError(
+            "InvalidBinding.NotFound", f"the session {session_id!r} does not bind {asked}: it binds {there}"
+        )
+    return chosen
+
+
+def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
+    described = {
+        "contextId": row.context_id,
+        "path": row.path,
+        "status": row.status,
+        "errorMessage": row.error,
+        "startTime": epoch_seconds(row.started_ms),
+        "finishTime": epoch_seconds(row.finished_ms),
+        "taskType": row.mode,
+        "taskId": row.id,
+        "revision": row.revision,
+        "files": row.files,
+        "deleted": row.deleted,
+        "bytes": row.bytes,
+        "unchanged": row.unchanged,
+        "filesTotal": row.files_total,
+        "filesDone": row.files_done,
+        "bytesTotal": row.bytes_total,
+        "bytesDone": row.bytes_done,
+        "skipped": json.loads(row.skipped),
+        "nothingToSync": row.nothing_to_sync,
+    }
+    if row.finished_ms is not None:
+        return described
+    if error := engine.unrecorded_failure(row.id):
+        return {**described, "status": tasks.FAILED, "errorMessage": error}
+    if progress := engine.progress(row.id):
+        described |= {"filesTotal": progress.files_total, "filesDone": progress.files_done}
+        described |= {"bytesTotal": progress.bytes_total, "bytesDone": progress.bytes_done}
+    return described
+
+
+def _changes(binding: Binding, preview: Preview) -> list[dict[str, Any]]:
+    planned = preview.plan
+    conflicts = set(planned.conflicts)
+    moved: Manifest = {**planned.put, **planned.write}
+    actions = dict.fromkeys(planned.drop, "drop") | dict.fromkeys(planned.remove, "remove")
+    actions |= dict.fromkeys(planned.put, "put") | dict.fromkeys(planned.write, "write")
+    return [
+        {
+            "path": os.fsdecode(path),
+            "action": "conflict" if path in conflicts else action,
+            "size": moved[path].size if path in moved else 0,
+            "kind": moved[path].kind if path in moved else "",
+            "contextId": binding.context_id,
+            "mount": binding.path,
+        }
+        for path, action in sorted(actions.items())
+    ]

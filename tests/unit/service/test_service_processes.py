@@ -1,0 +1,194 @@
+"""Several services on one data folder, as several processes have them, and the end of a service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctxmgr.service import ContextService
+from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill
+
+
+@pytest.fixture
+def doors(tmp_path: Path) -> Iterator[tuple[Door, Door]]:
+    services = [ContextService.open(tmp_path / "data") for _ in range(2)]
+    yield Door(services[0]), Door(services[1])
+    for service in services:
+        service.close()
+
+
+def test_a_task_of_another_process_is_seen_to_its_end(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    here, there = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+    with busy(here, tmp_path / "one"):
+        ids = there.data("SyncContext", SessionId=session)["TaskIds"]
+        watch = here.service.watch("GetContextInfo", encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 10_000}))
+        assert watch is not None
+        assert watch.poll is not None
+        assert not watch.ready()
+    assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
+
+
+def test_a_watch_of_tasks_that_run_here_needs_no_polling(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    here, _ = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+    with busy(here, tmp_path / "one"):
+        ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+        watch = here.service.watch("GetContextInfo", encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 70_000}))
+        assert watch is not None
+        assert (watch.poll, watch.timeout, watch.ready()) == (None, 60.0, False)
+    assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
+
+
+def test_two_processes_sync_one_directory_in_turn(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    context = doors[0].context()
+    fill(tmp_path / "one", {str(number): "x" * number for number in range(50)})
+    session = doors[0].session(binding(context), Root=str(tmp_path / "one"))
+    triggered = [(door, door.data("SyncContext", SessionId=session)["TaskIds"]) for door in doors * 3]
+    ended = [task for door, ids in triggered for task in door.wait(session, ids)]
+    assert {task["status"] for task in ended} == {"Success"}
+    assert doors[1].data("GetContext", ContextId=context)["Revision"] == 1
+
+
+def test_a_name_taken_by_two_processes_at_once_is_one_context(doors: tuple[Door, Door]) -> None:
+    found: list[str] = []
+    together = threading.Barrier(2)
+
+    def get(door: Door) -> None:
+        together.wait()
+        found.extend(door.context(f"name-{number}") for number in range(10))
+
+    threads = [threading.Thread(target=get, args=(door,)) for door in doors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(found), len(set(found))) == (20, 10)
+
+
+def test_many_processes_make_a_data_folder_together(tmp_path: Path) -> None:
+    program = """
+        import sys
+        from ctxmgr.service import ContextService
+        sys.stdin.read()
+        service = ContextService.open(sys.argv[1])
+        print(service.handle("GetContext", {"Name": "one", "AllowCreate": "true"})["Data"]["Id"])
+        service.close()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "data")]
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    answers = [child.communicate(timeout=60) for child in children]
+    assert {child.returncode for child in children} == {0}, answers
+    assert len({out for out, _ in answers}) == 1
+
+
+def test_closing_fails_what_did_not_end(
+    doors: tuple[Door, Door], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctxmgr.service.engine.GRACE", 0.05)
+    here, there = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+    with busy(there, tmp_path / "one"):
+        ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+        ids += here.data("SyncContext", SessionId=session, Mode="download")["TaskIds"]
+        told = threading.Event()
+        watch = here.service.watch("GetContextInfo", encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 10_000}))
+        assert watch is not None
+        watch.subscribe(told.set)
+        here.service.close()
+        here.service.close()
+    assert told.is_set()
+    assert watch.ready()
+    ended = there.info(session, TaskIds=ids)
+    assert [task["status"] for task in ended] == ["Failed", "Failed"]
+    assert all(task["errorMessage"].startswith("interrupted: the service was closed") for task in ended)
+    answer = here.service.handle("ListContexts", {})
+    assert answer["Code"] == "ServiceUnavailable.Closed"
+
+
+def test_a_process_that_exits_with_a_sync_running_neither_hangs_nor_leaves_it_running(
+    doors: tuple[Door, Door], tmp_path: Path
+) -> None:
+    here, _ = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+    program = """
+        import sys
+        from ctxmgr.service import ContextService
+        service = ContextService.open(sys.argv[1])
+        print(service.handle("SyncContext", {"SessionId": sys.argv[2]})["Success"])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "data"), session]
+    with busy(here, tmp_path / "one"):
+        child = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (child.returncode, child.stdout, child.stderr) == (0, "True\n", "")
+    (task,) = here.info(session, TaskType="upload")
+    assert (task["status"], task["errorMessage"][:12]) == ("Failed", "interrupted:")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_of_the_process_is_refused_and_ends_nothing(doors: tuple[Door, Door]) -> None:
+    here, _ = doors
+    here.context()
+    process = os.fork()
+    if process == 0:
+        answer = here.service.handle("ListContexts", {})
+        here.service.close()
+        os._exit(0 if answer["Code"] == "ServiceUnavailable.Forked" else 1)
+    assert os.waitpid(process, 0)[1] == 0
+    assert here.answer("ListContexts")["TotalCount"] == 1
+
+
+def test_a_failure_that_cannot_be_recorded_is_told_and_recorded_later(
+    doors: tuple[Door, Door], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+    monkeypatch.setattr("ctxmgr.service.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+
+    def full(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ctxmgr.service.sync.scan", full)
+        patch.setattr("ctxmgr.service.tasks.fail", full)
+        ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+        assert here.park(SessionId=session, TaskIds=ids, WaitMs=10_000)
+        (task,) = here.info(session, TaskIds=ids)
+        assert task["status"] == "Failed"
+        assert "No space left" in task["errorMessage"]
+        assert there.info(session, TaskIds=ids)[0]["status"] == "Running"
+    here.info(session)
+    assert there.info(session, TaskIds=ids)[0]["errorMessage"] == task["errorMessage"]
+
+
+def test_a_task_that_was_queued_and_never_begun_fails(
+    doors: tuple[Door, Door], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = doors
+    fill(tmp_path / "one", {"a": "a"})
+    session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ctxmgr.service.workers.Workers.submit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            here.data("SyncContext", SessionId=session)
+    monkeypatch.setattr("ctxmgr.service.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+    (task,) = here.info(session, TaskType="upload")
+    assert (task["status"], task["errorMessage"][:12]) == ("Failed", "interrupted:")
+    assert here.sync(session)[0]["status"] == "Success"
