@@ -1,0 +1,9 @@
+"""Generates an asyncio package from a blocking one: the reverse of unasync."""
+
+from __future__ import annotations
+
+from .generate import check, generate, prepare
+from .problems import Problem, Refused
+from .settings import PROJECT, Package, Settings, TestTree
+
+__all__ = ["PROJECT", "Package", "Problem", "Refused", "Settings", "TestTree", "check", "generate", "prepare"]
