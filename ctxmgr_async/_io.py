@@ -1,0 +1,408 @@
+"""The few primitives that wait, for asyncio: what ctxmgr._io is to the blocking package, on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+
+try:
+    import aiohttp
+except ImportError as error:
+    raise ImportError("ctxmgr_async needs aiohttp: pip install 'ctxmgr[async]'", name="aiohttp") from error
+from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
+
+from ctxmgr._embedded import open_service
+from ctxmgr.config import Config
+from ctxmgr.errors import ClosedError, ConnectionFailed, RequestTimeout, TransportError
+from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode, read_answer
+
+if TYPE_CHECKING:
+    from ctxmgr.service import ContextService, Watch
+
+__all__ = ["Closing", "HttpSession", "HttpWire", "Jobs", "LocalWire", "Lock", "Repeating", "Waitable", "now"]
+
+_log = logging.getLogger("ctxmgr")
+_T = TypeVar("_T")
+
+#: What a call gives that its caller may wait for.
+Waitable = Awaitable[_T]
+
+HttpSession = aiohttp.ClientSession
+Lock = threading.Lock
+now = time.monotonic
+
+
+class Closing:
+    """Tells every pause of a client that the client is being closed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether closing has begun."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """End all pauses, now and from now on."""
+        self._event.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait that long.
+
+        Raises:
+            ClosedError: the client was closed meanwhile.
+        """
+        if await _happens(self._event, seconds):
+            raise ClosedError("the client was closed while it waited")
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, that long at most; tell whether it came."""
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return event.is_set()
+    try:
+        return await asyncio.wait_for(event.wait(), seconds)
+    except asyncio.TimeoutError:
+        return False
+
+
+class HttpWire:
+    """Sends requests over HTTP on pooled connections.
+
+    Args:
+        config: where to, as whom, and for how long.
+        session: the caller's own session, used as it is set up and left open; ``None`` makes one.
+    """
+
+    def __init__(self, config: Config, session: HttpSession | None = None) -> None:
+        self._config = config
+        self._owns_session = session is None
+        self._session = session
+        self._opening = asyncio.Lock()
+        self._options: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Make ready to send. Connections are made when they are needed."""
+        await self._opened()
+
+    async def send(self, request: Request) -> Answer:
+        """Send one request, once, and read its answer.
+
+        Raises:
+            TransportError: there was no answer, or it was not the protocol.
+        """
+        config = self._config
+        session = await self._opened()
+        in_query = config.is_cloud and request.action == "SyncContext"
+        encoded = encode(request, config.api_key, credential_in_query=in_query)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=config.connect_timeout, sock_read=config.read_timeout + request.timeout
+        )
+        try:
+            async with session.post(
+                URL(f"{config.endpoint}/?{encoded.query}", encoded=True),
+                data=encoded.body,
+                headers=encoded.headers,
+                timeout=timeout,
+                allow_redirects=False,
+                **self._options,
+            ) as response:
+                reply = Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise _transport_error(error, config) from _root_cause(error)
+        return read_answer(reply, secret=config.api_key)
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None or not self._options:
+            async with self._opening:
+                if not self._options:
+                    self._options = await self._settings()
+                if self._session is None:
+                    # Parked requests each hold a connection, so a limit would make the others wait for them.
+                    connector = aiohttp.TCPConnector(limit=0)
+                    self._session = aiohttp.ClientSession(connector=connector)
+        return self._session
+
+    async def _settings(self) -> dict[str, Any]:
+        """Give what every request is sent with: proxies and certificates, as requests would choose them."""
+        config = self._config
+        # Looked up once: aiohttp's own trust_env asks a thread for them at every request.
+        proxies = config.proxies if config.proxies is not None else get_environ_proxies(config.endpoint)
+        settings: dict[str, Any] = {"proxy": select_proxy(config.endpoint, proxies)}
+        if config.endpoint.startswith("https:") and (self._owns_session or config.verify is not True):
+            loop = asyncio.get_running_loop()
+            settings["ssl"] = await loop.run_in_executor(None, _tls_context, config.verify)
+        return settings
+
+    async def close(self) -> None:
+        """Close the connections; a caller's own session stays as it is."""
+        if self._owns_session and self._session is not None:
+            await self._session.close()
+
+
+def _tls_context(verify: bool | str) -> ssl.SSLContext | bool:
+    if verify is False:
+        return False
+    if verify is True:
+        verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    if os.path.isdir(verify):
+        return ssl.create_default_context(capath=verify)
+    return ssl.create_default_context(cafile=verify)
+
+
+def _transport_error(error: BaseException, config: Config) -> TransportError:
+    """Tell a failure in our own words: the library's may quote the URL, which may hold the credential."""
+    parts = urlsplit(config.endpoint)
+    where = f"{parts.scheme}://{parts.netloc}"
+    root = _root_cause(error)
+    reason = (str(root) or type(root).__name__).replace(config.api_key, "…")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        text = f"no connection to {where} within {config.connect_timeout:g} s; is the service up and reachable?"
+        return RequestTimeout(text, received=False)
+    if isinstance(error, asyncio.TimeoutError):
+        return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
+        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
+        return ConnectionFailed(f"no trusted connection to {where}: {reason}; {advice}", received=False)
+    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+        return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=False)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectionFailed(f"no connection to {where}: {reason}; is the service running?", received=False)
+    if isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)):
+        return ConnectionFailed(f"the connection to {where} broke: {reason}")
+    return TransportError(f"the request to {where} failed: {type(error).__name__}")
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    cause = error.__cause__ or error.__context__ or getattr(error, "os_error", None)
+    return error if cause is None else _root_cause(cause)
+
+
+class LocalWire:
+    """Hands requests to a context service in this process, on threads, so that the loop goes on.
+
+    Args:
+        folder: the service's data folder; made if it does not exist.
+    """
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self._folder = folder
+        self._threads: ThreadPoolExecutor | None = None
+        self._opening: asyncio.Future[ContextService] | None = None
+        self._parked: set[asyncio.Event] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Open the data folder.
+
+        Raises:
+            DataFolderError: it is not a data folder of ours, or of a newer version.
+        """
+        await self._opened()
+
+    async def send(self, request: Request) -> Answer:
+        """Have one request answered, parking as long as it asks."""
+        service = await self._opened()
+        watch, document = await self._call(_answer_or_watch, service, request)
+        if watch is not None:
+            await self._park(watch)
+            document = await self._call(service.handle, request.action, request.parameters)
+        return answer_from_document(document)
+
+    async def _opened(self) -> ContextService:
+        if self._closed:
+            raise ClosedError("the client is closed")
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(4, thread_name_prefix="ctxmgr-embedded")
+            loop = asyncio.get_running_loop()
+            self._opening = loop.run_in_executor(self._threads, open_service, self._folder)
+        # Shielded: who is cancelled while it opens must not leave a service behind that nobody closes.
+        return await asyncio.shield(self._opening)
+
+    async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    async def _park(self, watch: Watch) -> None:
+        """Wait until a task has ended, the time is up, or the wire is closed; no thread is held."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        self._parked.add(changed)
+
+        def notify() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(changed.set)
+
+        unsubscribe = watch.subscribe(notify)
+        try:
+            deadline = now() + watch.timeout
+            while not self._closed and not await self._call(watch.ready) and (left := deadline - now()) > 0:
+                await _happens(changed, left if watch.poll is None else min(left, watch.poll))
+                changed.clear()
+        finally:
+            unsubscribe()
+            self._parked.discard(changed)
+
+    async def close(self) -> None:
+        """Close the service; what still runs is marked as interrupted."""
+        self._closed = True
+        for parked in self._parked:
+            parked.set()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            try:
+                service = await opening
+            except Exception:
+                _log.debug("the data folder could not be opened, so there is nothing to close", exc_info=True)
+            else:
+                await self._call(service.close)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+
+def _answer_or_watch(service: ContextService, request: Request) -> tuple[Watch | None, dict[str, Any]]:
+    """Answer a request, or say what it has to wait for first."""
+    watch = service.watch(request.action, request.parameters)
+    if watch is not None and not watch.ready():
+        return watch, {}
+    return None, service.handle(request.action, request.parameters)
+
+
+class Repeating:
+    """A step that runs again and again in a task until it has nothing more to do."""
+
+    def __init__(
+        self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self.step = step
+        self.abandoned = abandoned
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let the next run come now."""
+        self.woken.set()
+
+
+class Jobs:
+    """Runs steps in tasks, however many wait.
+
+    Args:
+        workers: means nothing here: a task holds no thread.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._calling: set[asyncio.Future[Any]] = set()
+        self._closed = False
+
+    def start(
+        self, run: Callable[[], Coroutine[Any, Any, _T]], abandoned: Callable[[], Coroutine[Any, Any, None]]
+    ) -> Waitable[_T]:
+        """Run at once what the caller may wait for: here, in a task, which awaiting it waits for.
+
+        Args:
+            abandoned: called as well if the task is cancelled.
+        """
+        return self._spawn(run(), abandoned)
+
+    def repeat(
+        self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], Coroutine[Any, Any, None]]
+    ) -> Repeating:
+        """Run a step again and again.
+
+        Args:
+            step: gives the seconds until its next run, or ``None`` when it is through.
+            abandoned: called instead of further runs if the jobs are closed or the step fails.
+        """
+        job = Repeating(step, abandoned)
+        if self._closed:
+            self._drain(abandoned())
+        else:
+            self._spawn(self._run(job), abandoned)
+        return job
+
+    async def call_back(self, callback: Callable[[bool], object], ok: bool) -> None:
+        """Call the user's callback, plain or async; what it raises is logged and goes no further."""
+        try:
+            outcome = callback(ok)
+            if inspect.isawaitable(outcome):
+                # Shielded, and waited for by close(): the user's own work is not to be cut off halfway.
+                calling = asyncio.ensure_future(outcome)
+                self._calling.add(calling)
+                calling.add_done_callback(self._calling.discard)
+                await asyncio.shield(calling)
+        except Exception:
+            _log.exception("the callback of a sync raised; the sync itself %s", "succeeded" if ok else "failed")
+
+    def may_park(self) -> bool:
+        """Ask for leave to park a request: always given, since a parked one holds no thread."""
+        return True
+
+    def unpark(self) -> None:
+        """Give back the leave to park."""
+
+    async def close(self) -> None:
+        """Abandon what is not through, and wait until it has ended and every callback has returned."""
+        self._closed = True
+        current = asyncio.current_task()
+        while waiting := {task for task in self._tasks if task is not current}:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        while calling := {future for future in self._calling if future is not current}:
+            await asyncio.gather(*calling, return_exceptions=True)
+
+    async def _run(self, job: Repeating) -> None:
+        try:
+            while (delay := await job.step()) is not None:
+                await _happens(job.woken, delay)
+                job.woken.clear()
+        except Exception:
+            _log.exception("a step of a waiting sync failed; it is given up")
+            await job.abandoned()
+
+    def _spawn(
+        self, coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(_abandoning(coroutine, abandoned))
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[_T]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                # A task that is cancelled before it begins runs none of its code, so it could not abandon by itself.
+                coroutine.close()
+                self._drain(abandoned())
+
+        task.add_done_callback(ended)
+        return task
+
+    def _drain(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run to its end what close() waits for and does not cancel."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._calling.add(task)
+        task.add_done_callback(self._calling.discard)
+
+
+async def _abandoning(coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], Coroutine[Any, Any, None]]) -> _T:
+    """Run a coroutine; if it is cancelled, abandon what it was to do before letting that be known."""
+    try:
+        return await coroutine
+    except asyncio.CancelledError:
+        await abandoned()
+        raise

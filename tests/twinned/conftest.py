@@ -1,0 +1,39 @@
+"""Clients of the scripted server and of the embedded service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctxmgr import Client, Context, ContextManager
+from tests.support.scripted import ScriptedServer
+
+KEY = "akm-0123456789"
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Iterator[Client]:
+    """A client that asks once and believes what it gets."""
+    with Client(api_key=KEY, endpoint=server.url, attempts=1) as client:
+        yield client
+
+
+@pytest.fixture
+def manager(client: Client) -> ContextManager:
+    """The contexts of a session of the scripted server."""
+    return client.session("s-1").context
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Client]:
+    """A client of an embedded service with a fresh data folder."""
+    with Client.local(tmp_path / "data") as client:
+        yield client
+
+
+@pytest.fixture
+def project(local: Client) -> Context:
+    """A context of the embedded service."""
+    return local.contexts.get("project", create=True).context

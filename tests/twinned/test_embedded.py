@@ -1,0 +1,106 @@
+"""The client of a service in this process: where it keeps its data, how soon it knows, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ctxmgr import Client, ClosedError, ConfigError, Context, DataFolderError
+
+from .called import Called
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    return root
+
+
+class TestFolder:
+    def test_it_is_made(self, tmp_path: Path) -> None:
+        with Client.local(tmp_path / "new" / "data") as client:
+            page = client.contexts.list()
+        assert page.success
+
+    def test_nothing_is_made_before_it_is_used(self, tmp_path: Path) -> None:
+        client = Client.local(tmp_path / "data")
+        client.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_home_is_expanded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with Client.local("~/data"):
+            assert (tmp_path / "data").is_dir()
+
+    def test_the_environment_may_name_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CTXMGR_HOME", str(tmp_path / "data"))
+        with Client.local():
+            assert (tmp_path / "data").is_dir()
+
+    def test_without_one_it_is_said_where_to_put_it(self) -> None:
+        with pytest.raises(ConfigError, match=r"^no data folder: pass one to Client\.local\(\), or set CTXMGR_HOME$"):
+            Client.local()
+
+    def test_a_folder_of_something_else_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "thesis.tex").write_text("...")
+        client = Client.local(tmp_path)
+        with pytest.raises(DataFolderError, match="not a ctxmgr data folder"):
+            client.contexts.list()
+        client.close()
+
+    def test_a_folder_of_something_else_is_refused_on_entering(self, tmp_path: Path) -> None:
+        (tmp_path / "thesis.tex").write_text("...")
+        client = Client.local(tmp_path)
+        with pytest.raises(DataFolderError, match="not a ctxmgr data folder"):
+            client.__enter__()
+        client.close()
+
+    def test_two_clients_may_share_one(self, tmp_path: Path) -> None:
+        with Client.local(tmp_path / "data") as one, Client.local(tmp_path / "data") as two:
+            made = one.contexts.get("project", create=True).context
+            found = two.contexts.get("project").context
+        assert found.id == made.id
+
+
+class TestSync:
+    def test_its_end_is_known_at_once(self, local: Client, project: Context, root: Path) -> None:
+        session = local.sessions.create(root=root, bind={"/": project}).session
+        (root / "a.txt").write_text("one")
+        began = time.monotonic()
+        session.context.sync(retry_interval=60_000)
+        assert time.monotonic() - began < 5
+
+    def test_many_callbacks_are_all_called(self, local: Client, project: Context, root: Path) -> None:
+        session = local.sessions.create(root=root, bind={"/": project}).session
+        called = Called(5)
+        for _ in range(5):
+            session.context.sync(callback=called)
+        called.wait()
+        assert called.calls == [True] * 5
+
+
+class TestClosing:
+    def test_nothing_can_be_asked_afterwards(self, tmp_path: Path) -> None:
+        client = Client.local(tmp_path / "data")
+        client.close()
+        with pytest.raises(ClosedError, match=r"^ListContexts was not sent: the client is closed$"):
+            client.contexts.list()
+
+    def test_it_may_be_repeated(self, tmp_path: Path) -> None:
+        client = Client.local(tmp_path / "data")
+        client.contexts.list()
+        client.close()
+        client.close()
+
+    def test_callbacks_that_are_owed_are_called(self, tmp_path: Path, root: Path) -> None:
+        called = Called(10)
+        with Client.local(tmp_path / "data") as client:
+            context = client.contexts.get("project", create=True).context
+            session = client.sessions.create(root=root, bind={"/": context}).session
+            for _ in range(10):
+                session.context.sync(callback=called)
+        called.wait()
+        assert len(called.calls) == 10
