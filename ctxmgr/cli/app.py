@@ -1,0 +1,229 @@
+"""The command line: its commands, arguments and options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+import ctxmgr
+
+from .endings import run
+from .invocation import Invocation
+
+__all__ = ["command", "run_command"]
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+class _Command(click.Group):
+    """The group of all commands. However it is called, it ends as ``endings`` has it."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        sys.exit(run(lambda invocation: self.main(args, prog_name, complete_var, False, obj=invocation, **extra)))
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and give its exit status."""
+    return run(lambda invocation: command.main(arguments, "ctxmgr", standalone_mode=False, obj=invocation))
+
+
+def _noted(ctx: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
+    """Note an option that stands before or after the command's name; the later one counts."""
+    if not value and value != "":
+        return
+    if value == "":
+        raise click.BadParameter("it is empty", ctx, parameter)
+    assert parameter.name is not None, "an option has a name"
+    setattr(ctx.ensure_object(Invocation), parameter.name, value)
+
+
+def _named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse an empty DIR: it is a variable that was not set, and would mean the working directory."""
+    if not value:
+        raise click.BadParameter("it is empty", ctx, parameter)
+    return value
+
+
+def _places(function: _F) -> _F:
+    """Add the options that say where the contexts are."""
+    data = click.option(
+        "--data",
+        metavar="FOLDER",
+        type=click.Path(readable=False),
+        expose_value=False,
+        callback=_noted,
+        help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
+    )
+    endpoint = click.option(
+        "--endpoint",
+        metavar="URL",
+        expose_value=False,
+        callback=_noted,
+        help="Use a server instead [CTXMGR_ENDPOINT]; its key is taken from CTXMGR_API_KEY.",
+    )
+    return data(endpoint(function))
+
+
+def _answering(function: _F) -> _F:
+    """Add the options that every command that answers has."""
+    json = click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_noted,
+        help="Answer with one JSON object, also on failure.",
+    )
+    return json(_places(function))
+
+
+def _help_unless_told(ctx: click.Context) -> None:
+    """Show a group's help where no command is given; nothing was done, so that is no success."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+@click.group(
+    cls=_Command,
+    name="ctxmgr",
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND ...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(ctxmgr.__version__, message="%(prog)s %(version)s", prog_name="ctxmgr")
+@_places
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Keep directories in contexts, which outlive the machine that works in them.
+
+    \b
+    ctxmgr sync ./workspace --context my-project
+    ctxmgr sync ./elsewhere --context my-project --mode download
+    """
+    _help_unless_told(ctx)
+
+
+@command.command()
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=_named)
+@click.option("--context", "-c", "name", metavar="NAME", required=True, help="The context to sync with.")
+@click.option(
+    "--mode",
+    type=click.Choice(["upload", "download"]),
+    default="upload",
+    show_default=True,
+    help="upload: to the context, which is made if there is none. download: to DIR, likewise.",
+)
+@click.option("--dry-run", "-n", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
+@_answering
+@click.pass_obj
+def sync(invocation: Invocation, directory: str, name: str, mode: str, dry_run: bool, allow_empty: bool) -> None:
+    """Bring DIR and a context to the same state.
+
+    What changed on one side only is taken from there. What changed on both is taken from where the sync comes from,
+    and the other version stays in the context's history. The exit status is 0 only if it is proven done.
+    """
+    if dry_run:
+        from .previewing import preview as run_it
+    else:
+        from .syncing import sync as run_it
+    run_it(invocation, directory, name, mode, allow_empty=allow_empty)
+
+
+@command.command()
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=_named)
+@_answering
+@click.pass_obj
+def info(invocation: Invocation, directory: str) -> None:
+    """Tell the last uploads and downloads of DIR."""
+    from .inspecting import info as run_it
+
+    run_it(invocation, directory)
+
+
+@command.group(invoke_without_command=True, subcommand_metavar="COMMAND ...")
+@click.pass_context
+def context(ctx: click.Context) -> None:
+    """List, create, rename and delete contexts."""
+    _help_unless_told(ctx)
+
+
+@context.command("list")
+@_answering
+@click.pass_obj
+def list_contexts(invocation: Invocation) -> None:
+    """List all contexts by name, with the time each was last used."""
+    from .contexts import list_contexts as run_it
+
+    run_it(invocation)
+
+
+@context.command()
+@click.argument("name", metavar="NAME")
+@_answering
+@click.pass_obj
+def create(invocation: Invocation, name: str) -> None:
+    """Create an empty context."""
+    from .contexts import create as run_it
+
+    run_it(invocation, name)
+
+
+@context.command()
+@click.argument("old", metavar="NAME")
+@click.argument("new", metavar="NEW-NAME")
+@_answering
+@click.pass_obj
+def rename(invocation: Invocation, old: str, new: str) -> None:
+    """Give a context another name."""
+    from .contexts import rename as run_it
+
+    run_it(invocation, old, new)
+
+
+@context.command()
+@click.argument("name", metavar="NAME")
+@click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+@_answering
+@click.pass_obj
+def delete(invocation: Invocation, name: str, yes: bool) -> None:
+    """Delete a context and all it holds.
+
+    The directories it was synced with stay as they are.
+    """
+    from .contexts import delete as run_it
+
+    run_it(invocation, name, confirmed=yes)
+
+
+@command.group(invoke_without_command=True, subcommand_metavar="COMMAND ...")
+@click.pass_context
+def file(ctx: click.Context) -> None:
+    """Look at the files of a context."""
+    _help_unless_told(ctx)
+
+
+@file.command("list")
+@click.argument("name", metavar="NAME")
+@_answering
+@click.pass_obj
+def list_files(invocation: Invocation, name: str) -> None:
+    """List everything in a context: bytes, time and path.
+
+    What can't be shown in a path is escaped: \\n is a newline, \\xff a byte that is not UTF-8.
+    """
+    from .contexts import list_files as run_it
+
+    run_it(invocation, name)

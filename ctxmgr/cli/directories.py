@@ -1,0 +1,70 @@
+"""The directory that is synced: what it must be before anything is begun."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .invocation import Failure
+from .wording import shown
+
+__all__ = ["checked_directory", "checked_place", "is_empty", "made_directory"]
+
+
+def checked_directory(path: str) -> str:
+    """Give the real path of a directory that exists.
+
+    Raises:
+        Failure: it does not, or can't be used.
+    """
+    _check(path, os.path.realpath(path))
+    return os.path.realpath(path)
+
+
+def checked_place(path: str) -> str:
+    """Give the real path of a directory that exists or can be made.
+
+    Raises:
+        Failure: it can't: something else is there, or in the way.
+    """
+    real = os.path.realpath(path)
+    above = real
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    _check(path, above)
+    return real
+
+
+def made_directory(path: str) -> str:
+    """Give the real path of a directory, made with its parents if it does not exist.
+
+    Raises:
+        Failure: it can't be made, or something else is there.
+    """
+    real = checked_place(path)
+    try:
+        os.makedirs(real, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{shown(path)} can't be made: {error.strerror}") from error
+    return real
+
+
+def is_empty(directory: str) -> bool:
+    """Tell whether there is nothing in a directory; one that can't be read is another's to complain of."""
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def _check(named: str, path: str) -> None:
+    try:
+        is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        raise Failure(f"{shown(named)} does not exist: name the directory to upload") from None
+    except (OSError, ValueError) as error:
+        raise Failure(f"{shown(named)} can't be used: {getattr(error, 'strerror', error)}") from None
+    if not is_directory:
+        what = "it is" if os.path.realpath(named) == path else f"{shown(path)} is"
+        raise Failure(f"{shown(named)} can't be used: {what} not a directory")

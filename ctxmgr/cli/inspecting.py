@@ -1,0 +1,104 @@
+"""``ctxmgr info``: tell which contexts are kept for a directory, and how their last syncs went."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ctxmgr.client import Client
+from ctxmgr.errors import NotFoundError
+from ctxmgr.results import ContextStatusData
+
+from .access import existing_client
+from .invocation import Failure, Invocation
+from .kept import MOUNT, sessions_of
+from .syncing import skipped_facts
+from .wording import counted, moment, one_line, shown, size_of
+
+__all__ = ["info"]
+
+_MODES = ("upload", "download")
+_Tasks = dict[str, ContextStatusData]
+
+
+def info(invocation: Invocation, path: str) -> None:
+    """Answer with the contexts that are kept for a directory.
+
+    Raises:
+        Failure: there are none.
+    """
+    directory = os.path.realpath(path)
+    invocation.facts |= {"directory": directory, "contexts": []}
+    with existing_client(invocation) as client:
+        found = _kept(client, directory) if client is not None else []
+    if not found:
+        raise Failure(f"no context is kept for {shown(path)}: run 'ctxmgr sync {shown(path)} --context NAME'")
+    lines = [line for name, _, tasks in found for line in _lines(name, tasks)]
+    invocation.answer(lines, contexts=[_facts(name, context_id, tasks) for name, context_id, tasks in found])
+
+
+def _kept(client: Client, directory: str) -> list[tuple[str, str, _Tasks]]:
+    """Give name, id and last tasks of each context that exists still, by name."""
+    by_context: dict[str, _Tasks] = {}
+    for session in sessions_of(client, directory):
+        for task in session.context.info().raise_for_error().context_status_data:
+            tasks = by_context.setdefault(task.context_id, {})
+            other = tasks.get(task.task_type)
+            if task.path == MOUNT and (other is None or _age(task) >= _age(other)):
+                tasks[task.task_type] = task
+    named = [(_name(client, context_id), context_id, tasks) for context_id, tasks in by_context.items()]
+    return sorted((name, context_id, tasks) for name, context_id, tasks in named if name is not None)
+
+
+def _age(task: ContextStatusData) -> tuple[bool, int]:
+    return not task.is_terminal, task.start_time
+
+
+def _name(client: Client, context_id: str) -> str | None:
+    try:
+        return client.contexts.get(context_id=context_id).context.name
+    except NotFoundError:
+        return None
+
+
+def _lines(name: str, tasks: _Tasks) -> Iterator[str]:
+    yield shown(name)
+    for mode in _MODES:
+        task = tasks.get(mode)
+        yield f"  last {mode}: {_told(task) if task is not None else 'never'}"
+        for path, reason in task.skipped if task is not None else ():
+            yield f"    skipped {shown(path)}: {one_line(reason)}"
+
+
+def _told(task: ContextStatusData) -> str:
+    if not task.is_terminal:
+        begun = f"since {moment(task.start_time)}" if task.start_time else "not begun"
+        return f"{task.status}, {begun}, {counted(task.files_done, 'file')} so far ({size_of(task.bytes_done)})"
+    ended = f"{task.status}, {moment(task.finish_time)}"
+    if task.status != "Success":
+        return f"{ended}: {one_line(task.error_message) or 'the service gave no reason'}"
+    did = "nothing to do" if task.nothing_to_sync else f"{counted(task.files, 'file')} ({size_of(task.bytes)})"
+    deleted = f", deleted {task.deleted}" if task.deleted else ""
+    return f"{ended}: {did}{deleted}" + (f"; revision {task.revision}" if task.revision else "")
+
+
+def _facts(name: str, context_id: str, tasks: _Tasks) -> dict[str, Any]:
+    return {"context": name, "id": context_id, **{mode: _task(tasks.get(mode)) for mode in _MODES}}
+
+
+def _task(task: ContextStatusData | None) -> dict[str, Any] | None:
+    if task is None:
+        return None
+    return {
+        "status": task.status,
+        "error": task.error_message or None,
+        "start_time": task.start_time or None,
+        "finish_time": task.finish_time or None,
+        "revision": task.revision or None,
+        "files": task.files,
+        "deleted": task.deleted,
+        "bytes": task.bytes,
+        "nothing_to_sync": task.nothing_to_sync,
+        "skipped": skipped_facts(task.skipped),
+    }

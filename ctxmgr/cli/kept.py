@@ -1,0 +1,143 @@
+"""Finds contexts by name, and the session that is kept for a directory and a context from one run to the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ctxmgr.client import Client
+from ctxmgr.errors import CtxmgrError, NotFoundError
+from ctxmgr.policies import Binding, DownloadPolicy, SyncPolicy, UploadPolicy
+from ctxmgr.results import Context
+from ctxmgr.sessions import Session
+
+from .invocation import Failure
+from .wording import quoted
+
+__all__ = [
+    "MOUNT",
+    "check_name",
+    "existing_context",
+    "find_context",
+    "forget_sessions",
+    "kept_session",
+    "session_of",
+    "sessions_of",
+    "temporary_session",
+]
+
+MOUNT = "/"
+_ROOT = "ctxmgr.root"
+_CONTEXT = "ctxmgr.context"
+_ON_DEMAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
+
+
+def check_name(name: str) -> str:
+    """Give the name back if it can be sent at all; the service has further rules for the names of new contexts.
+
+    Raises:
+        Failure: it can't.
+    """
+    if not name.strip():
+        raise Failure("the name of the context is blank: give one of 1 to 255 characters")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Failure(f"the name {quoted(name)} is not UTF-8, and a context's name must be") from None
+    return name
+
+
+def find_context(client: Client | None, name: str) -> Context | None:
+    """Give the context of a name; ``None`` if there is none.
+
+    Raises:
+        CtxmgrError: that can't be told.
+    """
+    check_name(name)
+    if client is None:
+        return None
+    try:
+        return client.contexts.get(name).context
+    except NotFoundError as error:
+        if error.code == "InvalidContext.NotFound":
+            return None
+        raise
+
+
+def existing_context(client: Client | None, name: str) -> Context:
+    """Give the context of a name.
+
+    Raises:
+        Failure: there is none.
+        CtxmgrError: that can't be told.
+    """
+    context = find_context(client, name)
+    if context is None:
+        raise Failure(f"there is no context {quoted(name)}: 'ctxmgr context list' shows those there are")
+    return context
+
+
+def session_of(client: Client, directory: str, context: Context) -> Session | None:
+    """Give the session that is kept for a directory and a context; ``None`` if there is none yet."""
+    kept = _running(client, _labels(directory, context))
+    return kept[-1] if kept else None  # the oldest: whoever looks at the same time takes the same
+
+
+def kept_session(client: Client, directory: str, context: Context) -> Session:
+    """Give the session that is kept for a directory and a context, made if there is none."""
+    kept = session_of(client, directory, context)
+    if kept is not None:
+        return kept
+    made = _create(client, directory, context, _labels(directory, context))
+    # Another run may have made one at the same moment. Both see both now, and keep the older.
+    kept = session_of(client, directory, context) or made
+    if kept.session_id != made.session_id:
+        _end(made)
+    return kept
+
+
+@contextmanager
+def temporary_session(client: Client, directory: str, context: Context) -> Iterator[Session]:
+    """Give a session that nothing remembers."""
+    session = _create(client, directory, context, {})
+    try:
+        yield session
+    finally:
+        _end(session)
+
+
+def sessions_of(client: Client, directory: str) -> list[Session]:
+    """Give all sessions that are kept for a directory, newest first."""
+    return _running(client, {_ROOT: _label(directory)})
+
+
+def forget_sessions(client: Client, context: Context) -> None:
+    """End the sessions that are kept for a context."""
+    for session in _running(client, {_CONTEXT: context.id}):
+        _end(session)
+
+
+def _labels(directory: str, context: Context) -> dict[str, str]:
+    return {_ROOT: _label(directory), _CONTEXT: context.id}
+
+
+def _label(directory: str) -> str:
+    """Give a path as a label, which must be Unicode: no two paths have the same."""
+    return os.fsencode(directory.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+
+
+def _running(client: Client, labels: dict[str, str]) -> list[Session]:
+    found = client.sessions.iter(labels=labels)
+    return [client.session(each.session_id) for each in found if each.status in ("RUNNING", "")]
+
+
+def _end(session: Session) -> None:
+    """End a session nobody needs any more. One that stays does no harm: nothing in it happens by itself."""
+    with suppress(CtxmgrError):
+        session.delete()
+
+
+def _create(client: Client, directory: str, context: Context, labels: dict[str, str]) -> Session:
+    bind = {MOUNT: Binding(context, _ON_DEMAND)}
+    return client.sessions.create(directory, bind, labels=labels, wait=False).session

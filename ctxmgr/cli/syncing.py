@@ -1,0 +1,162 @@
+"""``ctxmgr sync``: bring a directory and a context to the same state, and say truthfully whether that is done."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ctxmgr.client import Client
+from ctxmgr.results import Context, ContextSyncResult
+from ctxmgr.sessions import Session
+
+from .access import check_apart, existing_client, is_server, open_client
+from .directories import checked_directory, is_empty, made_directory
+from .invocation import Failure, Invocation, note
+from .kept import MOUNT, find_context, kept_session
+from .signals import Interrupted
+from .watching import run_sync
+from .wording import counted, one_line, quoted, shown, size_of
+
+__all__ = ["begin_facts", "check_not_emptied", "skipped_facts", "summary", "sync", "tell_skipped", "to_restore"]
+
+
+def sync(invocation: Invocation, path: str, name: str, mode: str, *, allow_empty: bool) -> None:
+    """Sync, and answer with what was done.
+
+    Args:
+        path: the directory, as the user named it.
+        name: the context's name; an upload makes the context if there is none.
+        allow_empty: upload also a directory that was emptied.
+    """
+    begin_facts(invocation, path, name, mode)
+    if mode == "upload":
+        directory = checked_directory(path)
+        check_apart(invocation, directory)
+        with open_client(invocation) as client:
+            context = find_context(client, name) or client.contexts.create(name).context
+            session = kept_session(client, directory, context)
+            if not allow_empty:
+                check_not_emptied(session, path, directory, context)
+            result = _run(invocation, client, session, context, mode)
+    else:
+        # Looked for before anything is made: neither a data folder nor the directory appear for nothing.
+        with existing_client(invocation) as looking:
+            context = to_restore(looking, path, name)
+            assert looking is not None, "a context was found, so there is where it was found"
+            check_apart(invocation, os.path.realpath(path))
+            directory = made_directory(path)
+            result = _run(invocation, looking, kept_session(looking, directory, context), context, mode)
+    invocation.facts |= _facts(result)
+    _raise_for(result, mode)
+    if not invocation.json:
+        tell_skipped(result.skipped)
+    invocation.answer([_told(result, mode, name)])
+
+
+def begin_facts(invocation: Invocation, path: str, name: str, mode: str) -> None:
+    """Note what is known of a sync before it begins, so that a failure shows every key too."""
+    invocation.facts |= {
+        "mode": mode,
+        "context": name,
+        "directory": os.path.realpath(path),
+        "revision": None,
+        "files": 0,
+        "deleted": 0,
+        "bytes": 0,
+        "nothing_to_sync": False,
+        "skipped": [],
+    }
+
+
+def to_restore(client: Client | None, path: str, name: str) -> Context:
+    """Give the context that is to be downloaded.
+
+    Raises:
+        Failure: there is none, so that there is nothing to restore.
+    """
+    context = find_context(client, name)
+    if context is None:
+        raise Failure(
+            f"there is no context {quoted(name)} to restore {shown(path)} from: "
+            "'ctxmgr context list' shows those there are, and an upload makes a new one"
+        )
+    return context
+
+
+def check_not_emptied(session: Session, path: str, directory: str, context: Context) -> None:
+    """Refuse to upload a directory that has lost everything: it is more often unmounted than emptied on purpose.
+
+    Raises:
+        Failure: uploading it would delete everything in the context.
+    """
+    if not is_empty(directory):
+        return
+    plan = session.context.plan(context.id, MOUNT, "upload").raise_for_error()
+    if plan.changes:
+        raise Failure(
+            f"{shown(path)} is empty, and uploading that would delete everything in {quoted(context.name)} "
+            f"({counted(len(plan.changes), 'path')}): give --allow-empty if that is meant, "
+            "or --mode download to bring the files back"
+        )
+
+
+def summary(mode: str, *, files: int, size: int, deleted: int, dry: bool = False) -> str:
+    """Tell what a sync did, or would do."""
+    moved = f"{counted(files, 'file')} ({size_of(size)})"
+    did = f"would {mode} {moved}" if dry else f"{mode}ed {moved}"
+    if files and deleted:
+        return f"{did}, {'delete' if dry else 'deleted'} {deleted}"
+    if deleted:
+        return f"{'would delete' if dry else 'deleted'} {deleted}"
+    if files:
+        return did
+    return "would change folders only" if dry else "changed folders only"
+
+
+def tell_skipped(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> None:
+    """Say on the standard error stream what could not be synced, and why."""
+    for path, reason in skipped:
+        note(f"skipped {shown(path)}: {one_line(reason)}")
+
+
+def skipped_facts(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> list[dict[str, str]]:
+    """Give the same as JSON has it."""
+    return [{"path": path, "reason": reason} for path, reason in skipped]
+
+
+def _run(invocation: Invocation, client: Client, session: Session, context: Context, mode: str) -> ContextSyncResult:
+    remote = is_server(invocation)
+    try:
+        return run_sync(client, session, context, mode, remote=remote, quiet=invocation.json)
+    except Interrupted:
+        # Told before the client is closed, which may take a moment.
+        rest = "the server may still finish it" if remote else "run it again to go on where it stopped"
+        invocation.fail(f"interrupted before the {mode} was proven done; {rest}")
+        raise
+
+
+def _facts(result: ContextSyncResult) -> dict[str, Any]:
+    return {
+        "revision": result.revision or None,
+        "files": result.files,
+        "deleted": result.deleted,
+        "bytes": result.bytes,
+        "nothing_to_sync": result.nothing_to_sync,
+        "skipped": skipped_facts(result.skipped),
+    }
+
+
+def _told(result: ContextSyncResult, mode: str, name: str) -> str:
+    if result.nothing_to_sync:
+        where = f"{shown(name)} is at revision {result.revision}" if result.revision else shown(name)
+        return f"nothing changed: {where}"
+    did = summary(mode, files=result.files, size=result.bytes, deleted=result.deleted)
+    return f"{did}; revision {result.revision} of {shown(name)}" if result.revision else f"{did}: {shown(name)}"
+
+
+def _raise_for(result: ContextSyncResult, mode: str) -> None:
+    """Raise what a sync that is not a proven success failed with: the tasks' own reasons, where there are any."""
+    reasons = [task.error_message for task in result.tasks if task.status == "Failed" and task.error_message]
+    if not result.success and reasons:
+        raise Failure(f"the {mode} failed: {'; '.join(reasons)}")
+    result.raise_for_error()
