@@ -1,0 +1,1 @@
+"""What only asyncio has: tests that no blocking test could be the source of."""
