@@ -364,8 +364,10 @@ class Jobs:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.sleep(0)  # gathering what has ended already gives the loop no turn to let go of it
         while calling := {future for future in self._calling if future is not current}:
             await asyncio.gather(*calling, return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _run(self, job: Repeating) -> None:
         try:
