@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
 import attrs
@@ -11,7 +13,7 @@ from .completion import Budget, Target
 from .errors import ArgumentError, ArgumentTypeError
 from .results import Context
 
-__all__ = ["TASK_TYPES", "SyncRequest", "binding_filter", "context_id_of", "positive"]
+__all__ = ["TASK_TYPES", "SyncRequest", "absolute", "binding_filter", "context_id_of", "positive"]
 
 TASK_TYPES = ("upload", "download")
 
@@ -83,6 +85,11 @@ def context_id_of(context: Context | str) -> str:
     if not isinstance(context_id, str) or not context_id:
         raise ArgumentTypeError(f"{context!r} is neither a Context nor the id of one")
     return context_id
+
+
+def absolute(directory: str | PathLike[str]) -> str:
+    """Give a directory's absolute path; ``~`` is the home directory."""
+    return os.path.abspath(os.path.expanduser(directory))
 
 
 def positive(name: str, value: int) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
 
 import attrs
 
 from ._io import Closing, now
-from .arguments import positive
+from .arguments import absolute, positive
 from .background import Background
 from .completion import Budget, Pace, SnapshotWait, Target, TaskWait, Wait
 from .errors import ArgumentError, CtxmgrError
@@ -140,7 +139,7 @@ class Sessions:
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))
         if root is not None:
-            parameters["Root"] = os.path.abspath(os.path.expanduser(root))
+            parameters["Root"] = absolute(root)
         answer = self._transport.call("CreateMcpSession", parameters, idempotent=False)
         if not answer.success:
             return SessionResult(request_id=answer.request_id, error_message=answer.error_message)

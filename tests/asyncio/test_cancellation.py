@@ -6,9 +6,11 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from ctxmgr_async import Client
+from ctxmgr_async._io import HttpWire
 from tests.support.answers import entry, listed, ok, started
 from tests.support.programs import output_of
 from tests.support.scripted import PATIENCE, Answer, Held, Recorded, ScriptedServer
@@ -46,7 +48,10 @@ async def test_a_cancelled_sync_leaves_no_task_and_no_connection(
         await sync
     assert others() == before
     wire = client._transport._wire
-    assert not getattr(wire._session.connector, "_acquired")  # noqa: B009  (aiohttp has no public count)
+    assert isinstance(wire, HttpWire)
+    assert isinstance(wire._session, aiohttp.ClientSession)
+    assert wire._session.connector is not None
+    assert not wire._session.connector._acquired, "a connection is still taken"
     held.release()
 
 
