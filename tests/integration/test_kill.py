@@ -56,7 +56,7 @@ class Kept:
         self.directory.mkdir()
 
     def start(self, mode: str, directory: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ctxmgr", "--data", self.data, "sync", directory]
+        command = [sys.executable, "-m", "ctxmgr", "--data", str(self.data), "sync", str(directory)]
         return subprocess.Popen([*command, "--context", "kept", "--mode", mode], stdout=subprocess.DEVNULL)
 
     def sync(self, mode: str, directory: Path) -> float:
