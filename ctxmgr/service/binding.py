@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from ctxmgr.errors import ServiceError
 
-from . import contexts, sessions
+from . import contexts, recycling, sessions
 from .catalog import contexts as context_rows
 from .clock import now_ms
 from .engine import Engine, Queue
@@ -22,6 +22,8 @@ from .sessions import Binding, Session
 from .tasks import DOWNLOAD
 
 __all__ = ["Wanted", "bind", "wanted_bindings"]
+
+MAX_BINDINGS = 100
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,12 @@ def wanted_bindings(parameters: Parameters) -> list[Wanted]:
     """Read ``PersistenceDataList``.
 
     Raises:
-        ServiceError: it is not a list of bindings, or asks for what isn't implemented.
+        ServiceError: it is not a list of bindings, has too many, or asks for what isn't implemented.
     """
-    return [_wanted(item) for item in parameters.json_list("PersistenceDataList") or []]
+    items = parameters.json_list("PersistenceDataList") or []
+    if len(items) > MAX_BINDINGS:
+        raise malformed("PersistenceDataList", f"a list of {len(items)}", f"a list of at most {MAX_BINDINGS} bindings")
+    return [_wanted(item) for item in items]
 
 
 def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted]) -> list[str]:
@@ -71,6 +76,10 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
         sessions.bind(queue.connection, binding)
         used = update(context_rows).where(context_rows.c.id == item.context_id).values(used_ms=now)
         queue.connection.execute(used)
+        if item.policy.recycle is not None:
+            recycling.remember(queue.connection, item.context_id, item.policy.recycle)
+            if item.policy.recycle.days is not None:
+                engine.sweeper.begin()
         if item.policy.auto_download:
             queued.append(queue.add(session, binding, DOWNLOAD))
     return queued
@@ -126,4 +135,5 @@ def _forget_if_empty(engine: Engine, directory: str, item: Wanted) -> None:
     """
     with os.scandir(directory) as names:
         if next(names, None) is None:
-            engine.folder.workspace_state(directory, item.context_id, item.mount).unlink(missing_ok=True)
+            for state in engine.folder.workspace_states(directory, item.context_id, item.mount):
+                state.unlink(missing_ok=True)

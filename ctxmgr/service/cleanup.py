@@ -36,7 +36,14 @@ def remove_ended(catalog: Catalog, folder: DataFolder) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory with all that is in it, also what is read-only; one that is gone already is fine."""
+    """Remove a directory with all that is in it, also what is read-only; one that is gone already is fine.
+
+    Of what has taken a directory's place, only that is removed, and not what a link leads to.
+    """
+    if os.path.islink(path) or os.path.isfile(path):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
             os.chmod(folder, stat.S_IRWXU)
@@ -52,5 +59,6 @@ def _remove_states(catalog: Catalog, folder: DataFolder, session: sessions.Sessi
         synced = connection.execute(rows).all()
     for context_id, mount in synced:
         directory = joined(session.root, mount)
-        folder.workspace_state(directory, context_id, mount).unlink(missing_ok=True)
+        for state in folder.workspace_states(directory, context_id, mount):
+            state.unlink(missing_ok=True)
         folder.workspace_lock(directory).unlink(missing_ok=True)

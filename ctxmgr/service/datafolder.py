@@ -43,6 +43,10 @@ class DataFolder:
         return opened
 
     @property
+    def archives(self) -> Path:
+        return self.root / "archives"
+
+    @property
     def catalog(self) -> Path:
         return self.root / "catalog.db"
 
@@ -63,6 +67,10 @@ class DataFolder:
         return self.root / "sessions"
 
     @property
+    def url_key(self) -> Path:
+        return self.root / "url.key"
+
+    @property
     def workspaces(self) -> Path:
         return self.root / "workspaces"
 
@@ -70,9 +78,21 @@ class DataFolder:
         """Give the lock file that guards one workspace directory, named by its real path."""
         return self.locks / f"workspace-{_name_of(directory)}.lock"
 
-    def workspace_state(self, directory: str, context_id: str, mount: str) -> Path:
-        """Give the file that keeps what a workspace directory had at its last sync with a context."""
-        return self.workspaces / f"{_name_of(directory, context_id, mount)}.state"
+    def workspace_state(self, directory: str, context_id: str, mount: str, variant: str = "") -> Path:
+        """Give the file that keeps what a workspace directory had at its last sync with a context.
+
+        Args:
+            directory: the workspace's real path.
+            context_id: the context.
+            mount: where it is bound.
+            variant: what else decides which files belong together, as ``Policy.variant``.
+        """
+        suffix = f"-{_name_of(variant)[:20]}" if variant else ""
+        return self.workspaces / f"{_name_of(directory, context_id, mount)}{suffix}.state"
+
+    def workspace_states(self, directory: str, context_id: str, mount: str) -> list[Path]:
+        """Give the files that ``workspace_state`` names and that are there, of all variants."""
+        return list(self.workspaces.glob(f"{_name_of(directory, context_id, mount)}*.state"))
 
 
 def sync_directory(directory: str | os.PathLike[str]) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "DIRECTORY",
     "FILE",
     "LINK",
+    "PACK",
     "TEMPORARY_PREFIX",
     "Entry",
     "Fingerprint",
@@ -33,6 +34,9 @@ FILE: Final = "file"
 DIRECTORY: Final = "dir"
 LINK: Final = "link"
 
+PACK: Final = b"pack"
+"""The target of a file that a context holds in the place of the files packed in it; a file of a user's has none."""
+
 TEMPORARY_PREFIX: Final = b".ctxmgr-tmp-"
 _TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + rb"[0-9a-f]{16}")
 
@@ -47,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         size: bytes; 0 for a directory or a link.
         digest: BLAKE3-256 of the whole content; empty for a directory or a link.
         chunks: BLAKE3-256 of the chunks of the content, in order; empty for an empty file.
-        target: where a link points; empty for the others.
+        target: where a link points; `PACK` for a pack; empty for the others.
     """
 
     kind: str

@@ -6,7 +6,7 @@ from ctxmgr.errors import CtxmgrError
 
 from .entries import show
 
-__all__ = ["ContentError", "WorkspaceChanged", "WorkspaceError", "WorkspaceGone"]
+__all__ = ["ArchiveError", "ContentError", "WorkspaceChanged", "WorkspaceError", "WorkspaceGone"]
 
 
 class WorkspaceError(CtxmgrError):
@@ -32,3 +32,7 @@ class WorkspaceGone(WorkspaceChanged):
 
 class ContentError(CtxmgrError):
     """Stored content is missing or damaged, or can't be stored."""
+
+
+class ArchiveError(CtxmgrError):
+    """An archive can't be unpacked, or must not be."""

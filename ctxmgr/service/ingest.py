@@ -16,7 +16,7 @@ from .entries import FILE, Entry, Fingerprint, fingerprint
 from .faults import WorkspaceChanged, WorkspaceError, WorkspaceGone
 from .tree import Tree
 
-__all__ = ["Progress", "ingest"]
+__all__ = ["Progress", "ingest", "read_content"]
 
 Progress = Callable[[int, int], None]
 """Told how many more files and bytes are done, often with zeros. What it raises stops the work."""
@@ -65,7 +65,7 @@ def ingest(
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise WorkspaceChanged(path, "is no regular file any more")
-            size, digest, chunks = _read(descriptor, before.st_size, writer, progress)
+            size, digest, chunks = read_content(descriptor, before.st_size, writer, progress)
             seen = fingerprint(os.fstat(descriptor))
         except OSError as error:
             raise WorkspaceError(path, f"can't be read: {error.strerror}") from error
@@ -80,9 +80,14 @@ def ingest(
     )
 
 
-def _read(
-    descriptor: int, size: int, writer: PackWriter | None, progress: Progress | None
+def read_content(
+    descriptor: int, size: int, writer: PackWriter | None, progress: Progress | None = None
 ) -> tuple[int, bytes, tuple[bytes, ...]]:
+    """Read an open file from where it stands: cut it into chunks, digest it, and store it where there is a writer.
+
+    Returns:
+        the bytes read, which are more or fewer than ``size`` if the file has changed; their digest; their chunks.
+    """
     if size <= WHOLE_SIZE:
         # One byte more than there should be shows whether the file has grown; a larger buffer would cost more to map
         # than a small file to read.

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 
 from ctxmgr.errors import ServiceError
 
 from .parameters import malformed, plain_text
 
-__all__ = ["ancestors", "context_prefix", "is_within", "joined", "normalised", "session_root", "workspace_directory"]
+__all__ = [
+    "ancestors",
+    "context_prefix",
+    "is_within",
+    "joined",
+    "normalised",
+    "session_root",
+    "slashed",
+    "workspace_directory",
+]
+
+_WINDOWS = re.compile(r"([A-Za-z]):(?:[\\/].*)?", re.DOTALL)
+
+
+def slashed(path: str) -> str:
+    """Give a Windows path as the context has it, ``C:\\Users\\me`` as ``/c:/Users/me``; any other as it is."""
+    drive = _WINDOWS.fullmatch(path)
+    return f"/{drive[1].lower()}{path[1:]}".replace("\\", "/") if drive else path
 
 
 def normalised(path: str, *, name: str = "Path") -> str:
     """Give the one spelling of an absolute path in a context: no doubled or trailing slash.
 
+    A Windows path is one below its drive: ``C:\\Users\\me`` is ``/c:/Users/me``.
+
     Raises:
         ServiceError: the path is not absolute, or climbs with "..".
     """
+    path = slashed(path)
     if not path.startswith("/"):
         raise malformed(name, path, 'an absolute path, beginning with "/"')
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -53,16 +75,27 @@ def joined(root: str, mount: str) -> str:
     return os.path.join(root, mount.lstrip("/")).rstrip("/") or "/"
 
 
-def session_root(root: str) -> str:
+def session_root(root: str, permitted: Sequence[str] | None = None) -> str:
     """Give the real path of the directory that a session asks for as its root.
 
+    Args:
+        root: as it was asked for.
+        permitted: the real paths in and below which it may lie; None for anywhere.
+
     Raises:
-        ServiceError: it is not absolute, or not an existing directory.
+        ServiceError: it is not absolute, not an existing directory, or lies elsewhere.
     """
     if not os.path.isabs(root):
         raise malformed("Root", root, "an absolute path")
     try:
         real = os.path.realpath(root)
+        # Whether a directory exists that may not be used is not told.
+        if permitted is not None and not any(is_within(real, folder) for folder in permitted):
+            raise ServiceError(
+                "Forbidden.Root",
+                f"the directory {root!r} lies in no root that this service permits the account: leave Root out for a "
+                "directory of the service's own, or have the service started with --root",
+            )
         usable = os.path.isdir(real)
     except (OSError, ValueError):
         usable = False
@@ -84,6 +117,10 @@ def workspace_directory(root: str, mount: str, *, make: bool) -> str:
     """
     if not os.path.isdir(root):
         raise _unusable(root, mount, root, "it does not exist: make it again, or create another session")
+    if os.path.realpath(root) != root:
+        raise _unusable(
+            root, mount, root, "a symbolic link has taken the place of the session's root, or of its parent"
+        )
     current = root
     for part in filter(None, mount.split("/")):
         path = os.path.join(current, part)

@@ -25,6 +25,7 @@ from .entries import (
 )
 from .faults import WorkspaceChanged, WorkspaceError, WorkspaceGone
 from .ingest import Progress, ingest
+from .selection import Selection
 from .state import WorkspaceState
 from .tree import Tree
 
@@ -52,6 +53,7 @@ class Scan:
         fingerprints: those of the files and links.
         racy: the files that were read so soon after a change that a later one may not show in the fingerprint.
         skipped: what can't be synced, and why.
+        outside: what was not asked for and met on the way: the entries of directories, None for the others.
         files_read: how many files had to be read.
         bytes_read: how many bytes those have.
     """
@@ -60,6 +62,7 @@ class Scan:
     fingerprints: dict[bytes, Fingerprint] = field(default_factory=dict)
     racy: set[bytes] = field(default_factory=set)
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
+    outside: dict[bytes, Entry | None] = field(default_factory=dict)
     files_read: int = 0
     bytes_read: int = 0
 
@@ -71,6 +74,7 @@ def scan(
     writer: PackWriter | None = None,
     sweep: bool = False,
     progress: Progress | None = None,
+    selection: Selection | None = None,
 ) -> Scan:
     """Find out what a workspace has. Symbolic links are never followed, except in the path of the root itself.
 
@@ -80,6 +84,7 @@ def scan(
         writer: stores the content of the files that are read.
         sweep: remove the temporary files of a sync that was killed; only for who holds the workspace's lock.
         progress: told what was read.
+        selection: what to look at; of the rest only directories that may hold some of it are listed.
 
     Raises:
         WorkspaceError: something can't be read, or a file keeps changing; the message names it.
@@ -88,7 +93,7 @@ def scan(
     """
     found = Scan()
     with Tree(os.fsencode(root)) as tree:
-        walk = _Walk(tree, known, found, sweep=sweep)
+        walk = _Walk(tree, known, found, sweep=sweep, selection=selection)
         walk.run(progress)
         for path in walk.stale:
             _read(tree, path, writer, found, progress)
@@ -139,13 +144,16 @@ class _Walk:
         recent: those that have to be read and were changed just now.
     """
 
-    def __init__(self, tree: Tree, known: WorkspaceState, found: Scan, *, sweep: bool) -> None:
+    def __init__(
+        self, tree: Tree, known: WorkspaceState, found: Scan, *, sweep: bool, selection: Selection | None
+    ) -> None:
         self.stale: list[bytes] = []
         self.recent: list[bytes] = []
         self._tree = tree
         self._known = known.files
         self._found = found
         self._sweep = sweep
+        self._selection = selection
         self._settled = time.time_ns() - TICK_NS
         self._waiting = [b""]
 
@@ -159,12 +167,14 @@ class _Walk:
                 self._list(directory, self._tree.directory(directory))
             except WorkspaceGone:
                 self._found.manifest.pop(directory, None)
+                self._found.outside.pop(directory, None)
 
     def _list(self, directory: bytes, descriptor: int) -> None:
         prefix = directory + b"/" if directory else b""
         known, found, waiting = self._known, self._found, self._waiting
         manifest, fingerprints = found.manifest, found.fingerprints
-        for name, status in _items(directory, descriptor):
+        items = _items(directory, descriptor)
+        for name, status in items if self._selection is None else self._selected(self._selection, prefix, items):
             path = prefix + name
             before = known.get(path)
             mode = status.st_mode
@@ -185,6 +195,21 @@ class _Walk:
                 self._meet_link(path, name, status, descriptor)
             else:
                 found.skipped.append((path, f"is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}"))
+
+    def _selected(
+        self, selection: Selection, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
+    ) -> Iterator[tuple[bytes, os.stat_result]]:
+        """Give the items that are selected, and look into the directories that may hold some."""
+        for name, status in items:
+            path = prefix + name
+            if selection.includes(path) or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):
+                yield name, status
+            elif stat.S_ISDIR(status.st_mode):
+                self._found.outside[path] = Entry(DIRECTORY, stat.S_IMODE(status.st_mode))
+                if selection.may_hold(path):
+                    self._waiting.append(path)
+            else:
+                self._found.outside[path] = None
 
     def _meet_temporary(self, path: bytes, name: bytes, mode: int, descriptor: int) -> None:
         if stat.S_ISDIR(mode):

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from . import revisions, tasks
+from sqlalchemy import Connection
+
+from . import revisions, sessions, tasks
 from .apply import apply
+from .archives import Archives
 from .blobs import BlobReader, BlobStore, PackWriter, unstored
 from .catalog import Catalog
 from .chunkindex import CatalogChunkIndex
 from .datafolder import DataFolder
-from .entries import DIRECTORY, Entry, Manifest
+from .entries import DIRECTORY, FILE, PACK, Entry, Manifest
 from .faults import WorkspaceChanged
 from .locks import held
 from .monitor import Monitor
 from .mounts import workspace_directory
-from .plan import Plan, plan
+from .plan import Change, Plan
+from .policy import Policy
+from .reconcile import Reconciled, reconcile, with_unselected
+from .rowchange import RowChange, back, located, repacked
 from .scan import Scan, scan, store_files
+from .selection import Selection
 from .sessions import Binding
 from .state import WorkspaceState, advance, load_state, save_state
 from .tasks import DOWNLOAD, UPLOAD, Outcome, Task
+from .view import View, read_origins, view_of
 
 __all__ = ["Preview", "Syncs"]
 
@@ -40,6 +49,25 @@ class Preview:
     skipped: list[list[str]]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where one sync takes place.
+
+    Attributes:
+        context_id, mount, policy: the binding's.
+        directory: the workspace's real path.
+        state: the file of what the workspace had at its last sync.
+        selection: what the policy's white lists select.
+    """
+
+    context_id: str
+    mount: str
+    policy: Policy
+    directory: str
+    state: Path
+    selection: Selection | None
+
+
 class Syncs:
     """Runs syncs between workspaces below sessions' roots and contexts of one data folder."""
 
@@ -48,6 +76,15 @@ class Syncs:
         self._folder = folder
         self._index = CatalogChunkIndex(catalog)
         self._store = BlobStore.open(folder.blobs)
+        self.archives = Archives(folder.archives, self._store, self._index)
+
+    def reader(self) -> BlobReader:
+        """Give what reads stored content."""
+        return BlobReader(self._store, self._index)
+
+    def writer(self) -> PackWriter:
+        """Give what stores content."""
+        return PackWriter(self._store, self._index)
 
     def run(self, task: Task, root: str, monitor: Monitor) -> None:
         """Carry a task out, from its start to its success.
@@ -62,7 +99,7 @@ class Syncs:
             Exception: whatever it failed with; the caller says so in the task's row.
         """
         with self._catalog.write() as connection:
-            tasks.start(connection, task.id)
+            tasks.start(connection, task)
         one_sync = self._upload if task.mode == UPLOAD else self._download
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -76,149 +113,179 @@ class Syncs:
 
     def preview(self, root: str, binding: Binding, mode: str) -> Preview:
         """Tell what a sync would do. Nothing is written, and a sync that runs meanwhile is not waited for."""
-        directory = workspace_directory(root, binding.mount, make=False)
-        file = self._folder.workspace_state(directory, binding.context_id, binding.mount)
-        state = self._state(file, binding.context_id, binding.mount)
-        found = scan(directory, state)
-        with self._catalog.read() as connection:
-            remote = revisions.manifest(connection, binding.context_id, binding.mount)
+        place = self._placed(binding.context_id, binding.mount, binding.policy, root)
+        state = self._state(place)
+        found = scan(place.directory, state, selection=place.selection)
+        view = self._view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
-        planned = _planned(state, found, remote, mode, binding.policy.sync_local_file)
-        return Preview(planned, _skipped(found, planned))
+        planned = _planned(place, view, state, found, mode, binding.policy.sync_local_file)
+        return Preview(planned.plan, _skipped(found, planned))
 
     def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
-        directory = workspace_directory(root, task.mount, make=False)
-        with held(self._folder.workspace_lock(directory), monitor.check):
-            file = self._folder.workspace_state(directory, task.context_id, task.mount)
-            state = self._state(file, task.context_id, task.mount)
+        place = self._place(task, root)
+        with held(self._folder.workspace_lock(place.directory), monitor.check):
+            state = self._state(place)
             writer = PackWriter(self._store, self._index)
             monitor.expect(0, 0)
-            found = scan(directory, state, writer=writer, sweep=True, progress=monitor.step)
+            found = scan(
+                place.directory, state, writer=writer, sweep=True, progress=monitor.step, selection=place.selection
+            )
             writer.flush()
-            planned, revision = self._commit_upload(task, directory, state, found, writer, monitor)
+            planned, revision = self._commit_upload(task, place, state, found, writer, monitor)
             # Success is in the catalog since the line before: after a crash here the next sync finds an older state,
             # and learns from the revisions what was uploaded since.
-            save_state(file, advance(planned, found, {}, revision))
+            after = advance(planned, found, {}, revision)
+            save_state(place.state, with_unselected(after, state, place.selection))
 
     def _commit_upload(
-        self, task: Task, directory: str, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
+        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
     ) -> tuple[Plan, int]:
         while True:
             monitor.check()
-            head, remote = self._remote(task)
-            planned = _planned(state, found, remote, UPLOAD, task.delete)
+            view = self._view(place, monitor.check)
+            reconciled = _planned(place, view, state, found, UPLOAD, task.delete)
+            planned = reconciled.plan
             if missing := unstored(planned.put, self._index):
-                store_files(directory, found, missing, writer, progress=lambda files, size: monitor.check())
+                store_files(place.directory, found, missing, writer, progress=lambda files, size: monitor.check())
                 writer.flush()
-            revision = head
+            revision = view.origins.head
             files, size = _volume(planned.put)
             monitor.expect(files, size)
             monitor.step(files, size)
+            change = located(self._repacked(planned, view, place, writer, monitor), view.origins)
             try:
                 with self._catalog.write() as connection:
-                    if planned.put or planned.drop:
-                        revision = revisions.commit(
-                            connection,
-                            task.context_id,
-                            task.mount,
-                            head=head,
-                            current=remote.keys(),
-                            put=planned.put,
-                            drop=planned.drop,
-                            task_id=task.id,
-                            note="upload",
-                            workspace=self._folder.workspace_state(directory, task.context_id, task.mount).stem,
-                        )
-                    outcome = _outcome(planned, found, revision, planned.put, len(planned.drop), monitor)
+                    if change.put or change.drop:
+                        revision = _commit(connection, task, change, revision, "upload", workspace=place.state.stem)
+                    outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor)
                     tasks.succeed(connection, task, outcome)
             except revisions.HeadMoved:
                 continue
             return planned, revision
 
+    def _repacked(self, planned: Plan, view: View, place: _Place, writer: PackWriter, monitor: Monitor) -> Change:
+        def pack(members: Manifest) -> Entry:
+            return self.archives.pack(members, writer, monitor.check)
+
+        change = repacked(Change(planned.put, planned.drop), view, place.policy, place.selection, pack)
+        writer.flush()
+        return change
+
     def _download(self, task: Task, root: str, monitor: Monitor) -> None:
-        directory = workspace_directory(root, task.mount, make=True)
-        with held(self._folder.workspace_lock(directory), monitor.check):
-            file = self._folder.workspace_state(directory, task.context_id, task.mount)
-            state = self._state(file, task.context_id, task.mount)
-            found = scan(directory, state, sweep=True, progress=lambda files, size: monitor.check())
+        place = self._place(task, root, make=True)
+        with held(self._folder.workspace_lock(place.directory), monitor.check):
+            state = self._state(place)
+            found = scan(
+                place.directory,
+                state,
+                sweep=True,
+                progress=lambda files, size: monitor.check(),
+                selection=place.selection,
+            )
             if not found.manifest:
                 # Who downloads into an empty directory wants the files, not the news that they were deleted there.
-                state = WorkspaceState()
-            planned, revision = self._commit_losers(task, directory, state, found, monitor)
+                state = with_unselected(WorkspaceState(), state, place.selection)
+            reconciled, revision = self._commit_losers(task, place, state, found, monitor)
+            planned = reconciled.plan
             monitor.expect(*_volume(planned.write))
-            written = apply(directory, planned, found, BlobReader(self._store, self._index), progress=monitor.step)
+            reader = BlobReader(self._store, self._index)
+            written = apply(place.directory, planned, found, reader, progress=monitor.step)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
-            save_state(file, advance(planned, found, written, revision))
+            after = advance(planned, found, written, revision)
+            save_state(place.state, with_unselected(after, state, place.selection))
             with self._catalog.write() as connection:
-                outcome = _outcome(planned, found, revision, planned.write, len(planned.remove), monitor)
+                outcome = _outcome(reconciled, found, revision, planned.write, len(planned.remove), monitor)
                 tasks.succeed(connection, task, outcome)
 
     def _commit_losers(
-        self, task: Task, directory: str, state: WorkspaceState, found: Scan, monitor: Monitor
-    ) -> tuple[Plan, int]:
+        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, monitor: Monitor
+    ) -> tuple[Reconciled, int]:
         """Plan a download, and put the local versions that it replaces into the context's history before they go."""
         while True:
             monitor.check()
-            head, remote = self._remote(task)
-            planned = _planned(state, found, remote, DOWNLOAD, task.delete)
+            view = self._view(place, monitor.check)
+            head = view.origins.head
+            reconciled = _planned(place, view, state, found, DOWNLOAD, task.delete)
+            planned = reconciled.plan
             if not planned.losers:
-                return planned, head
+                return reconciled, head
             writer = PackWriter(self._store, self._index)
-            store_files(directory, found, planned.losers, writer, progress=lambda files, size: monitor.check())
+            losers = planned.losers
+            store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
             writer.flush()
+            keep = located(planned.keep, view.origins)
+            again = located(back(planned.keep, view), view.origins)
+            again = replace(again, current={*again.current, *keep.put})
             try:
                 with self._catalog.write() as connection:
-                    for change, note in ((planned.keep, "local versions"), (planned.again, "download")):
-                        head = revisions.commit(
-                            connection,
-                            task.context_id,
-                            task.mount,
-                            head=head,
-                            current=remote.keys() | planned.keep.put.keys(),
-                            put=change.put,
-                            drop=change.drop,
-                            task_id=task.id,
-                            note=note,
-                        )
+                    for change, note in ((keep, "local versions"), (again, "download")):
+                        head = _commit(connection, task, change, head, note)
             except revisions.HeadMoved:
                 continue
-            return planned, head
+            return reconciled, head
 
-    def _state(self, file: Path, context_id: str, mount: str) -> WorkspaceState:
+    def _place(self, task: Task, root: str, *, make: bool = False) -> _Place:
+        with self._catalog.read() as connection:
+            revisions.head_of(connection, task.context_id)
+            policy = sessions.policy_of(connection, task.session_id, task.context_id, task.mount)
+        return self._placed(task.context_id, task.mount, policy, root, make=make)
+
+    def _placed(self, context_id: str, mount: str, policy: Policy, root: str, *, make: bool = False) -> _Place:
+        directory = workspace_directory(root, mount, make=make)
+        state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
+        return _Place(context_id, mount, policy, directory, state, Selection.of(policy.white_lists, mount))
+
+    def _state(self, place: _Place) -> WorkspaceState:
         """Load what the workspace had at its last sync, also when that ended between its commit and this file."""
-        state = load_state(file)
+        state = load_state(place.state)
         if not state.revision:
             # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
             return state
-        with self._catalog.read() as connection:
-            uploaded = revisions.uploaded_since(
-                connection, context_id, mount, workspace=file.stem, revision=state.revision
-            )
-        for path, entry in uploaded.items():
-            if entry is None:
-                state.files.pop(path, None)
-            else:
-                state.files[path] = (entry, None)
+        for origin in reversed(place.policy.origins or (place.mount,)):
+            with self._catalog.read() as connection:
+                uploaded = revisions.uploaded_since(
+                    connection, place.context_id, origin, workspace=place.state.stem, revision=state.revision
+                )
+            for path, entry in uploaded.items():
+                # What went into a pack is not told from what was in it before: such files have no base then.
+                if entry is None:
+                    state.files.pop(path, None)
+                elif not (entry.kind == FILE and entry.target == PACK):
+                    state.files[path] = (entry, None)
         return state
 
-    def _remote(self, task: Task) -> tuple[int, dict[bytes, Entry]]:
+    def _view(self, place: _Place, check: Callable[[], None]) -> View:
         with self._catalog.read() as connection:
-            head = revisions.head_of(connection, task.context_id)
-            return head, revisions.manifest(connection, task.context_id, task.mount)
+            origins = read_origins(connection, place.context_id, place.mount, place.policy)
+        return view_of(origins, place.policy, place.selection, self.archives, check)
 
 
-def _planned(state: WorkspaceState, found: Scan, remote: Manifest, mode: str, delete: bool) -> Plan:
-    skipped = [path for path, _ in found.skipped]
+def _planned(place: _Place, view: View, state: WorkspaceState, found: Scan, mode: str, delete: bool) -> Reconciled:
     side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
-    return plan(state.base(), found.manifest, remote, mode=side, delete=delete, skipped=skipped)
+    return reconcile(view, state, found, mode=side, delete=delete, selection=place.selection)
 
 
-def _skipped(found: Scan, planned: Plan) -> list[list[str]]:
+def _commit(connection: Connection, task: Task, change: RowChange, head: int, note: str, *, workspace: str = "") -> int:
+    return revisions.commit(
+        connection,
+        task.context_id,
+        change.mount,
+        head=head,
+        current=change.current,
+        put=change.put,
+        drop=change.drop,
+        task_id=task.id,
+        note=note,
+        workspace=workspace,
+    )
+
+
+def _skipped(found: Scan, planned: Reconciled) -> list[list[str]]:
     """Tell what can't be synced, as [path, reason]."""
-    blocked = ((path, BLOCKED) for path in planned.blocked)
-    return [[os.fsdecode(path), reason] for path, reason in chain(found.skipped, blocked)]
+    blocked = ((path, BLOCKED) for path in planned.plan.blocked)
+    return [[os.fsdecode(path), reason] for path, reason in chain(found.skipped, blocked, planned.skipped)]
 
 
 def _volume(entries: Manifest) -> tuple[int, int]:
@@ -227,14 +294,16 @@ def _volume(entries: Manifest) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _outcome(planned: Plan, found: Scan, revision: int, moved: Manifest, deleted: int, monitor: Monitor) -> Outcome:
+def _outcome(
+    planned: Reconciled, found: Scan, revision: int, moved: Manifest, deleted: int, monitor: Monitor
+) -> Outcome:
     files, size = _volume(moved)
     return Outcome(
         revision=revision,
         files=files,
         deleted=deleted,
         bytes=size,
-        unchanged=planned.unchanged,
+        unchanged=planned.plan.unchanged,
         skipped=json.dumps(_skipped(found, planned)),
         nothing_to_sync=not moved and not deleted,
         progress=replace(monitor.progress),

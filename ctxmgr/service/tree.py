@@ -16,6 +16,7 @@ __all__ = ["Tree"]
 
 _OPEN_DIRECTORIES: Final = 64
 _FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ABOVE: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _USABLE: Final = 0o700
 _ROOT_PROBLEMS: Final = {
     errno.ENOENT: "does not exist: create it, or bind another one",
@@ -34,7 +35,7 @@ class Tree:
         """Open the root.
 
         Args:
-            root: the mount directory; the only path in which symbolic links are followed.
+            root: the mount directory's real path: a link that has taken the place of any part of it is not followed.
 
         Raises:
             WorkspaceError: it is no directory, or can't be opened.
@@ -43,7 +44,7 @@ class Tree:
         self._writable: set[bytes] = set()
         self._before: dict[bytes, int] = {}
         try:
-            self._root = os.open(root, _FLAGS)
+            self._root = _opened(root)
         except OSError as error:
             problem = _ROOT_PROBLEMS.get(error.errno or 0, f"can't be opened: {error.strerror}")
             raise WorkspaceError(b"", f"{show(root)} {problem}") from error
@@ -158,3 +159,16 @@ def _not_a_directory(path: bytes, error: OSError) -> WorkspaceError:
     if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return WorkspaceChanged(path, "is no directory any more: it may be a symbolic link, and those are not followed")
     return WorkspaceError(path, f"can't be opened: {error.strerror}")
+
+
+def _opened(root: bytes) -> int:
+    """Open a directory, one step after the other: what a session runs may put a link anywhere in the path meanwhile."""
+    parts = [part for part in os.path.abspath(root).split(b"/") if part]
+    descriptor = os.open(b"/", _ABOVE if parts else _FLAGS)
+    for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+        above = descriptor
+        try:
+            descriptor = os.open(part, _ABOVE if left else _FLAGS | os.O_NOFOLLOW, dir_fd=above)
+        finally:
+            os.close(above)
+    return descriptor

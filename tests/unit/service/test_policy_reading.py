@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ctxmgr.errors import ServiceError
-from ctxmgr.service.policy import Policy, read_policy
+from ctxmgr.service.policy import Extract, Policy, Recycle, read_policy
+from ctxmgr.service.selection import Selection, WhiteList
 
 DEFAULTS = {
     "uploadPolicy": {"autoUpload": True, "uploadStrategy": "UploadBeforeResourceRelease", "uploadMode": "File"},
@@ -20,10 +22,18 @@ DEFAULTS = {
 }
 
 
-@pytest.mark.parametrize("value", [None, "", "{}", "null", {}, json.dumps(DEFAULTS), DEFAULTS])
-def test_the_defaults_are_accepted_in_every_spelling(value: object) -> None:
+@pytest.mark.parametrize("value", [None, "", "{}", "null", {}, {"mappingPolicy": None}])
+def test_without_a_policy_nothing_is_unpacked_packed_or_left_out(value: object) -> None:
+    assert read_policy(value, "/data")[0] == Policy()
+
+
+@pytest.mark.parametrize("value", [json.dumps(DEFAULTS), DEFAULTS])
+def test_the_defaults_of_other_clients_unpack_and_keep_for_ever(value: object) -> None:
     policy, _ = read_policy(value, "/data")
-    assert policy == Policy(auto_upload=True, auto_download=True, sync_local_file=True)
+    assert policy.extract == Extract(delete_source=True, current_folder=False)
+    assert policy.recycle == Recycle(None, ("/",))
+    assert Selection.of(policy.white_lists, "/data") is None
+    assert replace(policy, extract=None, recycle=None, white_lists=()) == Policy()
 
 
 def test_what_is_implemented_is_honoured() -> None:
@@ -41,18 +51,30 @@ def test_unknown_keys_are_kept() -> None:
     assert read_policy(text, "/data")[1] == text
 
 
+def test_every_policy_is_read() -> None:
+    document = {
+        "uploadPolicy": {"uploadMode": "Archive", "archiveExcludePaths": ["/out/", "x.json", ""]},
+        "extractPolicy": {"deleteSrcFile": False, "extractToCurrentFolder": True},
+        "recyclePolicy": {"lifecycle": "Lifecycle_3Days", "paths": ["/tmp/cache/", "logs", "c:\\temp"]},
+        "bwList": {"whiteLists": [{"path": "/src", "excludePaths": ["a.*"], "isExcludeRegex": True}]},
+        "mappingPolicy": {"path": "c:\\users\\me"},
+    }
+    assert read_policy(document, "/data")[0] == Policy(
+        archive=True,
+        archive_excluded=("out/", "x.json"),
+        extract=Extract(delete_source=False, current_folder=True),
+        recycle=Recycle(3, ("/tmp/cache", "/data/logs", "/c:/temp")),
+        white_lists=(WhiteList("/src", ("a.*",), excluded_is_regex=True),),
+        origins=("/c:/users/me",),
+    )
+
+
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("uploadPolicy", {"uploadMode": "Archive"}),
+        ("uploadPolicy", {"uploadMode": "Torrent"}),
         ("uploadPolicy", {"uploadStrategy": "Sometimes"}),
         ("downloadPolicy", {"downloadStrategy": "DownloadSync"}),
-        ("extractPolicy", {"extract": True, "extractToCurrentFolder": True}),
-        ("extractPolicy", {"deleteSrcFile": False}),
-        ("recyclePolicy", {"lifecycle": "Lifecycle_1Day", "paths": [""]}),
-        ("bwList", {"whiteLists": [{"path": "/src", "excludePaths": []}]}),
-        ("bwList", {"whiteLists": [{"path": "", "excludePaths": ["node_modules"]}]}),
-        ("mappingPolicy", {"path": "c:\\users"}),
     ],
 )
 def test_what_is_not_implemented_is_refused_and_never_ignored(section: str, value: object) -> None:
@@ -72,6 +94,15 @@ def test_what_is_not_implemented_is_refused_and_never_ignored(section: str, valu
         {"uploadPolicy": {"uploadMode": 3}},
         {"bwList": {"whiteLists": {}}},
         {"bwList": {"whiteLists": ["/src"]}},
+        {"bwList": {"whiteLists": [{"path": "/src", "excludePaths": "a"}]}},
+        {"bwList": {"whiteLists": [{"path": "/src", "isPathRegex": "yes"}]}},
+        {"bwList": {"whiteLists": [{}] * 201}},
+        {"uploadPolicy": {"uploadMode": "Archive", "archiveExcludePaths": ["*.log"]}},
+        {"extractPolicy": {"extract": 1}},
+        {"recyclePolicy": {"lifecycle": "Lifecycle_7Days"}},
+        {"recyclePolicy": {"lifecycle": "Lifecycle_1Day", "paths": ["/tmp/*"]}},
+        {"recyclePolicy": {"lifecycle": "Lifecycle_1Day", "paths": ["/tmp/../etc"]}},
+        {"recyclePolicy": {"lifecycle": 1}},
     ],
 )
 def test_what_is_no_policy_is_refused(value: object) -> None:
