@@ -10,6 +10,7 @@ import click
 
 import ctxmgr
 
+from .administration import key, serve
 from .endings import run
 from .invocation import Invocation
 
@@ -227,3 +228,7 @@ def list_files(invocation: Invocation, name: str) -> None:
     from .contexts import list_files as run_it
 
     run_it(invocation, name)
+
+
+command.add_command(serve)
+command.add_command(key)

@@ -146,6 +146,16 @@ class Terminal:
         """Press keys."""
         os.write(self._descriptor, text.encode())
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until that ends it: Python's input() misses one that comes just as its question appears."""
+        while True:
+            self.type("\x03")
+            try:
+                self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
     def end(self) -> int:
         """Read on to the end, and give the exit status."""
         while self._read():

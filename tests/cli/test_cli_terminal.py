@@ -158,7 +158,7 @@ def test_ctrl_c_at_the_question_deletes_nothing(command: Command) -> None:
     command("context", "create", "project")
     terminal = Terminal("context", "delete", "project", place=command.place)
     terminal.wait_for("[y/N]: ")
-    terminal.type("\x03")
+    terminal.interrupt()
     assert terminal.end() == 130
     assert terminal.plain.rstrip().endswith("ctxmgr: interrupted")
     assert command("context", "delete", "project", "-y").status == 0

@@ -1,0 +1,139 @@
+"""``ctxmgr serve``: the service over HTTP, until a signal ends it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import re
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from .access import data_folder
+from .invocation import Failure, Invocation, complain
+from .signals import Interrupted
+from .wording import quoted, shown
+
+__all__ = ["serve"]
+
+_FILES = 65_536
+_ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
+
+
+def serve(
+    invocation: Invocation,
+    *,
+    host: str,
+    port: int,
+    roots: Sequence[str],
+    tls_cert: str | None,
+    tls_key: str | None,
+    url: str,
+    workers: int,
+    grace: float,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        Failure: a root is no directory, or the server broke.
+        CtxmgrError: the data folder, the address or the certificate can't be used.
+    """
+    if invocation.endpoint is not None:
+        raise click.UsageError("a server serves a data folder: give --data instead of --endpoint")
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together: give both, or neither")
+    if url and not re.fullmatch(r"https?://[^/?#\s]+/?", url):
+        raise click.UsageError(f"--url is {quoted(url)}: give a scheme, a host and maybe a port: https://host:port")
+    permitted = _roots(roots)
+    try:
+        from ctxmgr.service import ContextService
+        from ctxmgr.service.http import HttpServer
+    except ImportError as error:
+        if error.name is None or error.name.startswith("ctxmgr"):
+            raise
+        text = f"serving needs {error.name}: pip install 'ctxmgr[serve]'"
+        raise ImportError(text, name=error.name) from error
+    own_key = os.environ.get("CTXMGR_API_KEY", "")
+    _allow_many_connections()
+    service = ContextService.open(data_folder(invocation), workers=workers, roots=permitted, resume=True)
+    try:
+        tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
+        with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:
+            _log_as_json()
+            invocation.answer([server.address])
+            if not own_key and not any(key.revoked_ms is None for key in service.keys.all()):
+                complain("nobody can use this yet: 'ctxmgr key create NAME' makes a key")
+            if tls is None and not url.startswith("https:") and not _is_loopback(host):
+                complain("warning: keys travel in the clear here: give --tls-cert and --tls-key, or use a proxy")
+            try:
+                server.wait()
+            except Interrupted:
+                pass  # what follows is the graceful end, and the next signal ends the process at once
+            else:
+                raise Failure(f"the server broke: {server.failure!r}")
+    finally:
+        service.close(grace)
+
+
+def _roots(given: Sequence[str]) -> dict[str, list[str]]:
+    permitted: dict[str, list[str]] = {}
+    for text in given:
+        named = _ROOT.fullmatch(text)
+        account, directory = (named[1], named[2]) if named else ("local", text)
+        if not os.path.isdir(directory):
+            raise Failure(f"--root {shown(text)}: {shown(directory)} is not a directory")
+        permitted.setdefault(account, []).append(os.path.realpath(directory))
+    return permitted
+
+
+def _allow_many_connections() -> None:
+    """Raise the usual limit of 1024 open files: every client that waits holds a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _log_as_json() -> None:
+    """Write what the service and its server log to the standard error stream, in place of what the command holds."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    for name in ("ctxmgr", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        for other in list(logger.handlers):
+            logger.removeHandler(other)
+        logger.addHandler(handler)
+        logger.propagate = False
+    logging.getLogger("ctxmgr").setLevel(logging.WARNING)
+    logging.getLogger("ctxmgr.access").setLevel(logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    """Lines of JSON: those of the access log are some already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "ctxmgr.access":
+            return record.getMessage()
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)

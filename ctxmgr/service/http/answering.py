@@ -1,0 +1,132 @@
+"""Answers requests of the protocol: who asks, whether the request is to wait, and what the service says."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.contextservice import ContextService
+from ctxmgr.service.envelope import failure, new_request_id
+
+from .access import Caller, Doorkeeper
+from .parking import Parked, Parking
+from .reading import ActionRequest
+from .threads import Threads
+from .writing import encoded
+
+__all__ = ["Answer", "Answering", "told"]
+
+READING_THREADS, WRITING_THREADS, SCANNING_THREADS, FILE_THREADS = 4, 4, 2, 3
+READING = frozenset(
+    [
+        "DescribeContextFile",
+        "DescribeContextFiles",
+        "DescribeSessionContexts",
+        "GetContextInfo",
+        "GetLabel",
+        "GetSession",
+        "GetSessionDetail",
+        "ListContexts",
+        "ListRevisions",
+        "ListSession",
+    ]
+)
+"""Actions that wait for nobody: they have threads of their own, since who writes waits for the writer before."""
+SCANNING = frozenset(["PlanSync"])
+"""Actions that look at whole directories, which takes as long as it takes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and what the access log tells of it.
+
+    Attributes:
+        status: of HTTP. An answer that the service decided on, be it a refusal, comes with 200: from any other status
+            AgentBay's SDKs make an exception that hides the code, where they show ``[Code] Message`` otherwise. Only
+            that the service failed, or is closing, is told to whatever stands in between as well.
+    """
+
+    status: int
+    body: bytes
+    code: str
+    request_id: str
+    caller: Caller | None = None
+    parked: bool = False
+
+
+class Answering:
+    """Between the loop and the service. Made and used in the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, service: ContextService, doorkeeper: Doorkeeper) -> None:
+        self._service = service
+        self._doorkeeper = doorkeeper
+        self.parking: Parking[Answer] = Parking(loop)
+        self.reading = Threads(loop, READING_THREADS, "ctxmgr-http-reading")
+        self.files = Threads(loop, FILE_THREADS, "ctxmgr-http-files")
+        self._writing = Threads(loop, WRITING_THREADS, "ctxmgr-http-writing")
+        self._scanning = Threads(loop, SCANNING_THREADS, "ctxmgr-http-scanning")
+        doorkeeper.later = self._writing.submit
+
+    async def answer(self, request: ActionRequest, base_url: str, gone: asyncio.Future[None]) -> Answer | None:
+        """Answer a request.
+
+        Args:
+            base_url: under which the client reached the service.
+            gone: done when the client has gone.
+
+        Returns:
+            the answer; None if nobody waits for it any more.
+        """
+        first = await self._threads(request.action).run(lambda: self._begin(request, base_url))
+        if isinstance(first, Answer):
+            return first
+        return await self.parking.wait(first, gone)
+
+    def close(self) -> None:
+        """End what waits. Nothing is answered any more afterwards."""
+        self.parking.close()
+        for threads in (self.reading, self.files, self._writing, self._scanning):
+            threads.close()
+
+    def _threads(self, action: str) -> Threads:
+        if action in READING:
+            return self.reading
+        return self._scanning if action in SCANNING else self._writing
+
+    def _begin(self, request: ActionRequest, base_url: str) -> Answer | Parked[Answer]:
+        try:
+            caller = self._doorkeeper.admit(request.key)
+        except ServiceError as error:
+            return told(failure(new_request_id(), error))
+        watch = None
+        if not self.parking.closed:
+            watch = self._service.watch(request.action, request.parameters, account=caller.account)
+        if watch is None:
+            return self._handle(request, base_url, caller)
+        parked = Parked(self.reading, watch, lambda: self._handle_again(request, base_url))
+        if watch.ready():
+            parked.leave()
+            return self._handle(request, base_url, caller)
+        return parked
+
+    def _handle(self, request: ActionRequest, base_url: str, caller: Caller, *, parked: bool = False) -> Answer:
+        envelope = self._service.handle(request.action, request.parameters, account=caller.account, base_url=base_url)
+        return told(envelope, caller, parked=parked)
+
+    def _handle_again(self, request: ActionRequest, base_url: str) -> Answer:
+        # The key may have been revoked while the request waited.
+        try:
+            caller = self._doorkeeper.admit(request.key)
+        except ServiceError as error:
+            return told(failure(new_request_id(), error), parked=True)
+        return self._handle(request, base_url, caller, parked=True)
+
+
+def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> Answer:
+    """Give an envelope as an answer."""
+    status = envelope["HttpStatusCode"]
+    if status < 500:
+        status = 200
+    return Answer(status, encoded(envelope), envelope["Code"], envelope["RequestId"], caller, parked)

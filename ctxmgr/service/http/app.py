@@ -1,0 +1,312 @@
+"""The ASGI application: routes a request, bounds it, and sends what the service answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.contextservice import ContextService
+from ctxmgr.service.envelope import failure, new_request_id
+from ctxmgr.service.reasons import reason
+
+from .answering import Answer, Answering, told
+from .connection import ABORT
+from .exchange import Exchange
+from .faults import Interfere
+from .limits import MAX_FORM, SECONDS_FOR_A_FORM
+from .metrics import HEALTH, SCRAPE, TEXT, Metrics
+from .reading import ActionRequest, base_url, read_action, read_request
+from .transferring import Broken, Transfers
+from .writing import JSON, Receive, Scope, Send, encoded, send_answer
+
+__all__ = ["App"]
+
+logger = logging.getLogger(__name__)
+
+FILES = "/files/"
+SECONDS_FOR_HEALTH = 5.0
+PATIENCE = 16 * MAX_FORM
+"""Bytes that are read and forgotten, so that a client which sends too much gets to read why it is refused."""
+
+
+class _Dropped(Exception):
+    """A test wants the connection cut."""
+
+
+class _Gone(Exception):
+    """The client has gone."""
+
+
+class _Refused(Exception):
+    """The request is refused for what it is as HTTP, with a status of its own."""
+
+    def __init__(self, status: int, error: ServiceError, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+        self.headers = headers
+
+
+class App:
+    """See the module.
+
+    Args:
+        service: what answers.
+        answering: the way to it.
+        metrics: counts.
+        url: under which clients reach the service; "" takes what each one called it.
+        interfere: a test's.
+    """
+
+    def __init__(
+        self,
+        service: ContextService,
+        answering: Answering,
+        metrics: Metrics,
+        *,
+        url: str = "",
+        interfere: Interfere | None = None,
+    ) -> None:
+        self._service = service
+        self._answering = answering
+        self._metrics = metrics
+        self._url = url
+        self._interfere = interfere
+        self._transfers = Transfers(service, answering.files, metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request."""
+        client = scope.get("client")
+        exchange = Exchange(client[0] if client else "")
+        try:
+            await self._route(scope, receive, send, exchange)
+        except (_Dropped, Broken) as error:
+            if isinstance(error, Broken):
+                logger.info("request broke off: %s: %s", exchange.action, error)
+            exchange.code = exchange.code or "Aborted"
+            await _cut(scope, receive)
+        except _Gone:
+            exchange.code = "Gone"
+        finally:
+            exchange.close(self._metrics)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            await self._dispatch(scope, headers, receive, send, exchange)
+            return
+        except _Refused as refused:
+            status, error, more = refused.status, refused.error, refused.headers
+        except ServiceError as refused:
+            status, error, more = 0, refused, ()
+        except (asyncio.CancelledError, _Dropped, _Gone, Broken):
+            raise
+        except Exception as problem:
+            logger.exception("a request failed: %s", exchange.action)
+            status, error, more = 500, ServiceError("InternalError", f"the request failed: {reason(problem)}"), ()
+        await self._refuse(status, error, more, send, exchange)
+
+    async def _refuse(
+        self,
+        status: int,
+        error: ServiceError,
+        headers: tuple[tuple[str, str], ...],
+        send: Send,
+        exchange: Exchange,
+    ) -> None:
+        envelope = failure(new_request_id(), error)
+        if status:
+            envelope["HttpStatusCode"] = status
+        exchange.status = int(envelope["HttpStatusCode"])
+        exchange.code, exchange.request_id = error.code, str(envelope["RequestId"])
+        body = encoded(envelope)
+        exchange.sent = len(body)
+        # What the client still sends of its request would be taken for the next one.
+        await send_answer(send, exchange.status, body, headers=[*headers, ("connection", "close")])
+
+    async def _dispatch(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
+        method, path = scope["method"], scope["path"]
+        if path == "/":
+            _allow(method, "POST")
+            await self._act(scope, headers, receive, send, exchange)
+        elif path.startswith(FILES):
+            _allow(method, "GET", "HEAD", "PUT")
+            await self._transfer(method, path[len(FILES) :], headers, receive, send, exchange)
+        elif path == "/healthz":
+            _allow(method, "GET", "HEAD")
+            await self._health(send, exchange)
+        elif path == "/metrics":
+            _allow(method, "GET", "HEAD")
+            exchange.action, exchange.code, exchange.status = SCRAPE, "ok", 200
+            body = await self._answering.reading.run(self._metrics.text)
+            exchange.sent = len(body)
+            await send_answer(send, 200, body, kind=TEXT)
+        else:
+            raise _Refused(
+                404, ServiceError("InvalidPath.NotFound", f"there is nothing at {path[:100]!r}: POST actions to /")
+            )
+
+    async def _act(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
+        query = scope["query_string"]
+        exchange.action = read_action(query, headers)
+        body = await _form(headers, receive)
+        exchange.received = len(body)
+        try:
+            request = read_request(query, headers, body)
+            exchange.action = request.action
+            dropped = await self._interfered(request.action)
+        except ServiceError as error:
+            # Like any refusal of the service's own: the request came whole, so the connection can go on.
+            refused = told(failure(new_request_id(), error))
+            exchange.status, exchange.code, exchange.request_id = refused.status, refused.code, refused.request_id
+            exchange.sent = len(refused.body)
+            await send_answer(send, refused.status, refused.body)
+            return
+        url = self._url or base_url(scope["scheme"], headers, scope.get("server"))
+        answer = await self._answered(request, url, receive)
+        if answer is None:
+            raise _Gone
+        if answer.caller is not None:
+            exchange.account, exchange.key_id = answer.caller.account, answer.caller.key_id
+        exchange.request_id, exchange.code, exchange.parked = answer.request_id, answer.code, answer.parked
+        if dropped:
+            raise _Dropped
+        exchange.status, exchange.sent = answer.status, len(answer.body)
+        await send_answer(send, answer.status, answer.body)
+
+    async def _answered(self, request: ActionRequest, url: str, receive: Receive) -> Answer | None:
+        if not request.parameters.get("WaitMs"):
+            nobody: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return await self._answering.answer(request, url, nobody)
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            return await self._answering.answer(request, url, gone)
+        finally:
+            gone.cancel()
+
+    async def _transfer(
+        self,
+        method: str,
+        token: str,
+        headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+    ) -> None:
+        await self._interfered("PutFile" if method == "PUT" else "GetFile")
+        if method != "PUT":
+            await self._transfers.get(method, token, headers, exchange, send)
+            return
+        whole = False
+
+        async def receive_piece() -> MutableMapping[str, Any]:
+            nonlocal whole
+            message = await receive()
+            whole = not message.get("more_body", False)
+            return message
+
+        try:
+            await self._transfers.put(token, headers, exchange, receive_piece, send)
+        except ServiceError:
+            # Of a body that was read to its end nothing more comes, and waiting for it would only delay the refusal.
+            if not whole:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(_forget(headers, receive), SECONDS_FOR_A_FORM)
+            raise
+
+    async def _health(self, send: Send, exchange: Exchange) -> None:
+        exchange.action = HEALTH
+        try:
+            await asyncio.wait_for(self._answering.reading.run(self._service.check), SECONDS_FOR_HEALTH)
+        except asyncio.TimeoutError:
+            problem = f"the catalog did not answer within {SECONDS_FOR_HEALTH:g} s"
+        except Exception as error:
+            problem = reason(error)
+        else:
+            problem = ""
+        document = {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
+        exchange.status, exchange.code = (503, "ServiceUnavailable") if problem else (200, "ok")
+        body = json.dumps({**document, "time": int(time.time())}).encode()
+        exchange.sent = len(body)
+        await send_answer(send, exchange.status, body, kind=JSON)
+
+    async def _interfered(self, action: str) -> bool:
+        """Let a test interfere; tell whether it wants the answer lost."""
+        if self._interfere is None:
+            return False
+        interference = await self._interfere(action)
+        if interference is None:
+            return False
+        if interference.refuse is not None:
+            raise interference.refuse
+        if interference.drop == "before":
+            raise _Dropped
+        return interference.drop == "after"
+
+
+def _allow(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise _Refused(
+            405,
+            ServiceError("InvalidMethod.NotAllowed", f"{method} is not for this: send {' or '.join(allowed)}"),
+            (("allow", ", ".join(allowed)),),
+        )
+
+
+async def _form(headers: Mapping[str, str], receive: Receive) -> bytes:
+    try:
+        return await asyncio.wait_for(_whole_form(headers, receive), SECONDS_FOR_A_FORM)
+    except asyncio.TimeoutError:
+        problem = f"the body did not come within {SECONDS_FOR_A_FORM:g} s"
+        raise _Refused(408, ServiceError("InvalidRequest.Timeout", problem)) from None
+
+
+async def _whole_form(headers: Mapping[str, str], receive: Receive) -> bytes:
+    # The server has checked that the length is a number, where there is one.
+    form = bytearray()
+    more = int(headers.get("content-length", "0")) <= MAX_FORM
+    while more and len(form) <= MAX_FORM:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        form += message.get("body", b"")
+        more = message.get("more_body", False)
+        if not more and len(form) <= MAX_FORM:
+            return bytes(form)
+    if more or not form:
+        await _forget(headers, receive)
+    problem = f"the body has more than {MAX_FORM} bytes: send fewer or shorter parameters"
+    raise _Refused(413, ServiceError("InvalidRequest.TooLarge", problem))
+
+
+async def _forget(headers: Mapping[str, str], receive: Receive) -> None:
+    """Read what the client still sends, so that it comes to read the answer; nothing if it asked first."""
+    most = 0 if "expect" in headers else PATIENCE
+    while most > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+        most -= len(message.get("body", b""))
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    abort = scope.get("extensions", {}).get(ABORT)
+    if abort is not None:
+        abort()
+        await _gone(receive)

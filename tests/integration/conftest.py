@@ -1,0 +1,20 @@
+"""What the integration tests share: a service over a real socket, and the plainest way to ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ctxmgr.pytest_plugin import ctxmgr_service
+from ctxmgr.testing import Service
+
+from .asking import Asker
+
+__all__ = ["ctxmgr_service"]
+
+
+@pytest.fixture
+def asker(ctxmgr_service: Service) -> Iterator[Asker]:
+    with Asker(ctxmgr_service.endpoint, ctxmgr_service.api_key) as asker:
+        yield asker
