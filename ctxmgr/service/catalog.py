@@ -26,6 +26,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
@@ -41,7 +42,9 @@ __all__ = [
     "contexts",
     "files",
     "insert_missing",
+    "keys",
     "labels",
+    "lifecycles",
     "nodes",
     "packs",
     "revisions",
@@ -49,7 +52,8 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
+"""2 added tables (keys, lifecycles) to 1, and changed none."""
 BUSY_TIMEOUT_MS = 30_000
 
 metadata = MetaData()
@@ -145,6 +149,14 @@ labels = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+lifecycles = Table(
+    "lifecycles",
+    metadata,
+    Column("context_id", String(64), primary_key=True),
+    Column("path", LargeBinary, primary_key=True),
+    Column("days", Integer),
+    Column("set_ms", BigInteger, nullable=False),
+)
 bindings = Table(
     "bindings",
     metadata,
@@ -200,6 +212,17 @@ nodes = Table(
     Column("host", Text, nullable=False),
     Column("pid", BigInteger, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
+)
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
 )
 
 
@@ -258,6 +281,9 @@ class Catalog:
                         f"the catalog {name!r} has schema {found}, and this version of ctxmgr knows up to {SCHEMA}: "
                         "use the newer ctxmgr that wrote it"
                     )
+                if int(found) < SCHEMA:
+                    metadata.create_all(connection)
+                    connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))
                 return
             metadata.create_all(connection)
             connection.execute(insert(meta).values(key="schema", value=str(SCHEMA)))

@@ -19,8 +19,14 @@ MAX_PAGE = 1000
 
 
 def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer ListContexts: the account's contexts, or those bound in one session, newest first."""
+    """Answer ListContexts: the account's contexts, or those bound in one session, newest first.
+
+    Contexts have no types here, so those of any ``ContextType`` are none.
+    """
     size = parameters.number("MaxResults", 10, least=1, most=MAX_PAGE)
+    if parameters.text("ContextType"):
+        return {"Data": [], "NextToken": "", "MaxResults": size, "TotalCount": 0}
+    engine.end_lost_tasks()
     session_id = parameters.text("SessionId")
     with engine.catalog.read() as connection:
         if session_id:
@@ -42,6 +48,7 @@ def get_context(engine: Engine, account: str, parameters: Parameters) -> dict[st
     if not name and not context_id:
         raise ServiceError("InvalidParameter.Missing", "the parameters Name and ContextId are missing: send one")
     create = parameters.flag("AllowCreate")
+    engine.end_lost_tasks()
     with engine.catalog.read() as connection:
         if context_id:
             return {"Data": _described(contexts.find(connection, account, context_id))}
@@ -77,7 +84,7 @@ def _described(row: Row[Any]) -> dict[str, Any]:
     return {
         "Id": row.id,
         "Name": row.name,
-        "State": "in-use" if row.in_use else "available",
+        "State": row.state,
         "OsType": "linux",
         "CreateTime": timestamp(row.created_ms),
         "LastUsedTime": timestamp(row.used_ms),

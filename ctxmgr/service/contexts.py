@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, exists, insert, select, update
 
 from ctxmgr.errors import ServiceError
 
-from .catalog import bindings, contexts, files, revisions
+from .catalog import bindings, contexts, files, lifecycles, revisions, tasks
 from .clock import now_ms
 from .identifiers import new_id
 from .paging import Page, page_of
@@ -99,8 +99,9 @@ def remove(connection: Connection, account: str, context_id: str) -> None:
         ServiceError: ``InvalidContext.NotFound``.
     """
     find(connection, account, context_id)
-    for table in (files, revisions, bindings):
+    for table in (files, revisions, bindings, lifecycles):
         connection.execute(delete(table).where(table.c.context_id == context_id))
+    connection.execute(delete(tasks).where(tasks.c.session_id == context_id))
     connection.execute(delete(contexts).where(contexts.c.id == context_id))
 
 
@@ -112,8 +113,34 @@ def missing(context_id: str) -> ServiceError:
 
 
 def _of(account: str) -> Select[Any]:
+    return _WITH_STATE.where(contexts.c.account == account)
+
+
+def _with_state() -> Select[Any]:
     in_use = exists().where(bindings.c.context_id == contexts.c.id)
-    return select(contexts, in_use.label("in_use")).where(contexts.c.account == account)
+    state = case(
+        (_has("clear"), "clearing"),
+        (_has("restore"), "pre-available"),
+        (in_use & ~_idle(), "in-use"),
+        else_="available",
+    )
+    return select(contexts, state.label("state"))
+
+
+def _has(mode: str) -> ColumnElement[bool]:
+    """Whether a task that changes a context as a whole has not ended."""
+    own = (tasks.c.session_id == contexts.c.id) & (tasks.c.mode == mode)
+    return exists().where(own, tasks.c.finished_ms.is_(None))
+
+
+def _idle() -> ColumnElement[bool]:
+    """Whether a context was cleared and not used since: who waits for the clear to end looks for ``available``."""
+    own = (tasks.c.session_id == contexts.c.id) & (tasks.c.mode == "clear") & (tasks.c.status == "Success")
+    return exists().where(own, tasks.c.finished_ms >= contexts.c.used_ms)
+
+
+# Made once: to put this together costs more than to run it.
+_WITH_STATE = _with_state()
 
 
 def _bad_name(name: str, rule: str) -> ServiceError:

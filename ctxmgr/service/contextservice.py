@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ctxmgr.errors import ServiceError
@@ -14,6 +14,8 @@ from .parameters import Parameters
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .keys import Keys
+    from .transfer import Download, Upload
     from .watch import Watch
 
 __all__ = ["ContextService"]
@@ -31,48 +33,64 @@ class ContextService:
         self._engine = engine
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], *, workers: int = 2) -> ContextService:
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        workers: int = 2,
+        roots: Mapping[str, Sequence[str | os.PathLike[str]]] | None = None,
+        resume: bool = False,
+    ) -> ContextService:
         """Open a data folder, make it where there is none, and end what a crash left unfinished.
 
         Args:
             folder: the data folder; ``~`` is the home directory.
             workers: how many syncs run at the same time.
+            roots: by account, the directories in and below which its sessions may have their roots; None trusts
+                every account with any directory, as a program's own service does.
+            resume: go on, as a server that is started again does, with the syncs that the last one left unfinished
+                at its end, and leave unfinished ones to the next.
 
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
         """
         from .engine import Engine
 
-        return cls(Engine.open(folder, workers=workers))
+        engine = Engine.open(folder, workers=workers, resumes=resume)
+        if roots is not None:
+            engine.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
+        return cls(engine)
 
-    def handle(self, action: str, parameters: Mapping[str, str], *, account: str = "local") -> dict[str, Any]:
+    @property
+    def keys(self) -> Keys:
+        """The keys with which a door lets people in."""
+        from .keys import Keys
+
+        return Keys(self._engine.catalog)
+
+    def handle(
+        self, action: str, parameters: Mapping[str, str], *, account: str = "local", base_url: str = ""
+    ) -> dict[str, Any]:
         """Answer a request at once.
 
         Args:
             action: the protocol's action, such as ``SyncContext``.
             parameters: its parameters, from query and body alike.
             account: whose request it is; no account sees another's contexts and sessions.
+            base_url: scheme, host and port where the door serves files under ``/files/``; "" if it does not.
 
         Returns:
             the whole envelope, also for what is wrong with the request or goes wrong in the service.
         """
-        request_id = new_request_id()
-        try:
-            self._engine.check_open()
+
+        def answer() -> dict[str, Any]:
             from .actions import ACTIONS
+            from .unsupported import refuse
 
-            perform = ACTIONS.get(action)
-            if perform is None:
-                known = ", ".join(sorted(ACTIONS))
-                raise ServiceError("InvalidAction.NotFound", f"there is no action {action!r} here; there are {known}")
-            return success(request_id, perform(self._engine, account, Parameters(parameters)))
-        except ServiceError as error:
-            return failure(request_id, error)
-        except Exception as error:
-            logger.exception("request %s failed: %s", request_id, action)
-            from .reasons import reason
+            perform = ACTIONS.get(action) or refuse(action)
+            return perform(self._engine, account, Parameters(parameters, base_url=base_url))
 
-            return failure(request_id, ServiceError("InternalError", f"{action} failed: {reason(error)}"))
+        return self._enveloped(action, answer)
 
     def watch(self, action: str, parameters: Mapping[str, str], *, account: str = "local") -> Watch | None:
         """Tell what a request asks to wait for before it is handled; None when it is to be handled now.
@@ -93,6 +111,109 @@ class ContextService:
             logger.exception("can't watch the tasks that a request asks for; it is answered at once")
             return None
 
-    def close(self) -> None:
-        """End the service: running syncs get a moment, then they fail as interrupted. Again is allowed."""
-        self._engine.close()
+    def open_download(self, token: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Download:
+        """Begin to answer a GET or a HEAD of a signed URL: see ``transfer.open_download``.
+
+        Raises:
+            ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
+        """
+        from .transfer import open_download
+
+        return open_download(self._engine, token, method=method, headers=headers)
+
+    def open_upload(self, token: str, *, headers: Mapping[str, str] | None = None) -> Upload:
+        """Begin to take the body of a PUT to a signed URL: see ``transfer.open_upload``.
+
+        Raises:
+            ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
+        """
+        from .transfer import open_upload
+
+        return open_upload(self._engine, token, headers=headers)
+
+    def read_file(self, context_id: str, path: str, *, revision: int = 0, account: str = "local") -> Download:
+        """Begin to read a file of a context: what takes the place of a download URL in the same process.
+
+        Args:
+            context_id, path: of the file.
+            revision: read it as it was then; 0 for as it is.
+            account: as in ``handle``.
+
+        Raises:
+            ServiceError: it is refused.
+        """
+        from .transfer import read_file
+
+        return read_file(self._engine, account, context_id, _checked_path(path), revision=revision)
+
+    def write_file(self, context_id: str, path: str, *, account: str = "local") -> Upload:
+        """Begin to write a file of a context: what takes the place of an upload URL in the same process.
+
+        Raises:
+            ServiceError: it is refused.
+        """
+        from .transfer import write_file
+
+        return write_file(self._engine, account, context_id, _checked_path(path))
+
+    def check(self) -> None:
+        """Go on if the service can answer.
+
+        Raises:
+            Exception: what keeps it from that.
+        """
+        from .health import check
+
+        check(self._engine)
+
+    def unfinished(self) -> dict[str, int]:
+        """Give how many tasks of this process are waiting and how many are running, by status."""
+        from .health import unfinished
+
+        return unfinished(self._engine)
+
+    def outcome(self, task_id: str) -> dict[str, Any]:
+        """Give all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""
+        from .health import outcome
+
+        return outcome(self._engine, task_id)
+
+    def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call a function, from a worker thread, with the id of every task that ends here.
+
+        Returns:
+            what ends that.
+        """
+        self._engine.observers.append(observer)
+        return lambda: self._engine.observers.remove(observer)
+
+    def close(self, grace: float = 2.0) -> None:
+        """End the service: running syncs get a moment. Again is allowed.
+
+        What is not done then fails as interrupted, or is left to the next service where this one resumes.
+
+        Args:
+            grace: seconds that running syncs get.
+        """
+        self._engine.close(grace)
+
+    def _enveloped(self, action: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        request_id = new_request_id()
+        try:
+            self._engine.check_open()
+            return success(request_id, answer())
+        except ServiceError as error:
+            from .unsupported import with_tool_result
+
+            return with_tool_result(action, failure(request_id, error))
+        except Exception as error:
+            logger.exception("request %s failed: %s", request_id, action)
+            from .reasons import reason
+
+            return failure(request_id, ServiceError("InternalError", f"{action} failed: {reason(error)}"))
+
+
+def _checked_path(path: str) -> bytes:
+    from .contextfiles import checked_path
+
+    return checked_path("FilePath", Parameters({"FilePath": path}).file_name("FilePath"))

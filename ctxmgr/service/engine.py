@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ctxmgr.errors import DataFolderError, ServiceError
 
-from . import cleanup, tasks
+from . import cleanup, history, recycling, resuming, tasks
 from .catalog import Catalog
+from .clock import now_ms
 from .datafolder import DataFolder
 from .monitor import Monitor
 from .mounts import joined
@@ -29,6 +30,7 @@ from .reasons import reason
 from .sessions import Binding, Session
 from .sync import Syncs
 from .tasks import Interrupted, Progress, Task
+from .urls import Signer, load_key
 from .watch import Listeners
 from .workers import Workers
 
@@ -59,20 +61,43 @@ class Queue:
             self.added.append((task, session.root))
         return task.id
 
+    def add_change(self, account: str, context_id: str, mode: str, *, revision: int = 0) -> str:
+        """Queue a clear or a restore of a context, and give its task's id."""
+        task = tasks.queue_change(self.connection, self.node_id, account, context_id, mode, revision=revision)
+        self.added.append((task, context_id))
+        return task.id
+
 
 class Engine:
-    """See the module. ``catalog``, ``folder``, ``syncs`` and ``listeners`` are what actions work with."""
+    """See the module. ``catalog``, ``folder``, ``syncs``, ``signer`` and ``listeners`` are what actions work with.
 
-    def __init__(self, folder: DataFolder, catalog: Catalog, node: Node, workers: int) -> None:
+    Attributes:
+        roots: by account, the real paths of the directories in and below which sessions may have their roots; None
+            where the caller is trusted with any.
+        resumes: at its end it leaves unfinished tasks to the next service, and at its beginning takes over those that
+            were left. An engine that does not, takes them over when someone asks for the state of tasks: so none
+            waits for ever, and a command that has to do with something else runs no syncs.
+        observers: called, by a worker, with the id of every task that ended here; must not raise.
+    """
+
+    def __init__(
+        self, folder: DataFolder, catalog: Catalog, node: Node, signer: Signer, workers: int, *, resumes: bool = False
+    ) -> None:
         self.folder = folder
         self.catalog = catalog
         self.node = node
         self.syncs = Syncs(catalog, folder)
         self.listeners = Listeners()
+        self.signer = signer
         self.closed = False
+        self.resumes = resumes
+        self.roots: Mapping[str, Sequence[str]] | None = None
+        self.observers: list[Callable[[str], None]] = []
+        self.sweeper = recycling.Sweeper(self._sweep)
         self._workers = Workers(workers, "ctxmgr-sync")
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._queueing = threading.Lock()
         self._closing = threading.Lock()
         self._process = os.getpid()
@@ -81,7 +106,7 @@ class Engine:
         atexit.register(self._at_exit)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, workers: int) -> Engine:
+    def open(cls, path: str | os.PathLike[str], *, workers: int, resumes: bool = False) -> Engine:
         """Open a data folder.
 
         Raises:
@@ -94,10 +119,14 @@ class Engine:
             try:
                 with FileLock(folder.locks / "open.lock", timeout=OPEN_TIMEOUT, thread_local=False):
                     catalog = Catalog.open(folder.catalog)
+                    signer = Signer(load_key(folder.url_key))
                 undo.callback(catalog.close)
-                engine = cls(folder, catalog, Node(catalog, folder.nodes), workers)
+                engine = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
                 undo.callback(engine.close)
                 engine.node.end_dead_ones(wait=True)
+                if resumes:
+                    with engine._queueing:
+                        engine._take_over()
             except (OSError, DBAPIError) as error:
                 raise DataFolderError(f"can't open the data folder {str(folder.root)!r}: {reason(error)}") from error
             undo.pop_all()
@@ -129,7 +158,7 @@ class Engine:
             raise ServiceError("ServiceUnavailable.Closed", "the service was closed: open it again")
 
     def end_lost_tasks(self, *, now: bool = False) -> None:
-        """Fail the tasks that nobody runs any more: of processes that died, and of this one.
+        """Fail the tasks that nobody runs any more: of processes that died, and of this one. Run those that were left.
 
         Args:
             now: look even though the last look was a moment ago.
@@ -149,6 +178,7 @@ class Engine:
                 ]
                 for task_id in lost:
                     self._end(task_id, LOST)
+                self._take_over()
             finally:
                 self._queueing.release()
 
@@ -165,8 +195,15 @@ class Engine:
         """Have what ended sessions leave behind removed."""
         self._workers.submit("clean up", self._clean_up)
 
-    def close(self) -> None:
-        """End the engine: running tasks get a moment, then they fail as interrupted, as the queued ones do."""
+    def close(self, grace: float = GRACE) -> None:
+        """End the engine: running tasks get a moment.
+
+        Those that are not done then, and the queued ones, are left to the next service if the engine resumes or had
+        taken them over itself; the others fail as interrupted.
+
+        Args:
+            grace: seconds that running tasks get.
+        """
         with self._closing:
             if self.closed or self._process != os.getpid():
                 return
@@ -174,12 +211,13 @@ class Engine:
                 self.closed = True
             atexit.unregister(self._at_exit)
             self._workers.close()
-            if not self._workers.wait(GRACE):
+            self.sweeper.stop()
+            if not self._workers.wait(grace):
                 for monitor in list(self._live.values()):
                     monitor.stop()
                 self._workers.wait(STOP_TIMEOUT)
             try:
-                self.node.leave(CLOSED)
+                self.node.leave(self._settle)
             except Exception as error:
                 # The lock is gone with the process at the latest: the next to look finds the node dead.
                 logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
@@ -187,8 +225,27 @@ class Engine:
             self.listeners.notify_all()
             self.catalog.close()
 
+    def _settle(self, connection: Connection) -> None:
+        for task_id, error in list(self._unrecorded.items()):
+            tasks.fail(connection, task_id, self.node.id, error)
+        resuming.leave(connection, self.node.id, None if self.resumes else self._taken)
+        tasks.fail_all_of(connection, self.node.id, CLOSED)
+
+    def _take_over(self) -> None:
+        """Run the tasks that a service left at its end. The caller holds the lock of queueing."""
+        if self.closed:
+            return
+        with self.catalog.read() as connection:
+            if not resuming.are_left(connection):
+                return
+        with self.catalog.write() as connection:
+            taken = resuming.take_over(connection, self.node.id)
+        self._taken.update(task.id for task, _ in taken)
+        for task, root in taken:
+            self._begin(task, root)
+
     def _begin(self, task: Task, root: str) -> None:
-        self._live[task.id] = Monitor(partial(self._record, task.id))
+        self._live[task.id] = Monitor(partial(self._record, task))
         try:
             self._workers.submit(joined(root, task.mount), partial(self._run, task, root))
         except BaseException:
@@ -198,8 +255,14 @@ class Engine:
 
     def _run(self, task: Task, root: str) -> None:
         try:
-            self.syncs.run(task, root, self._live[task.id])
+            if task.mode in (tasks.CLEAR, tasks.RESTORE):
+                self._change(task)
+            else:
+                self.syncs.run(task, root, self._live[task.id])
         except Interrupted:
+            if self.closed:
+                # It has not ended: close decides what becomes of it.
+                return
             self._end(task.id, CLOSED)
         except Exception as error:
             if not isinstance(error, (ServiceError, OSError)):
@@ -208,26 +271,41 @@ class Engine:
         finally:
             self._live.pop(task.id, None)
             self.listeners.notify(task.session_id)
+        for observe in list(self.observers):
+            observe(task.id)
         self._clean_up()
+
+    def _change(self, task: Task) -> None:
+        with self.catalog.write() as connection:
+            tasks.start(connection, task)
+        with self.catalog.write() as connection:
+            tasks.succeed(connection, task, history.go_back(connection, task))
 
     def _end(self, task_id: str, error: str) -> None:
         try:
             with self.catalog.write() as connection:
-                tasks.fail(connection, task_id, error)
+                tasks.fail(connection, task_id, self.node.id, error)
             self._unrecorded.pop(task_id, None)
         except Exception as problem:
             if not self.closed:
                 logger.warning("can't note in the catalog that task %s failed: %s", task_id, reason(problem))
                 self._unrecorded[task_id] = error
 
-    def _record(self, task_id: str, progress: Progress) -> None:
+    def _record(self, task: Task, progress: Progress) -> None:
         # Others see the progress a little later then; the task itself is none the worse.
         with suppress(DBAPIError), self.catalog.write() as connection:
-            tasks.record_progress(connection, task_id, progress)
+            tasks.record_progress(connection, task, progress)
+
+    def _sweep(self) -> None:
+        recycling.sweep(self.catalog, now_ms())
 
     def _clean_up(self) -> None:
         try:
             cleanup.remove_ended(self.catalog, self.folder)
+            self.syncs.archives.forget_old()
+            with self.catalog.read() as connection:
+                if recycling.has_rules(connection):
+                    self.sweeper.begin()
         except Exception as error:
             if not self.closed:
                 logger.warning("can't remove what ended sessions left behind: %s", reason(error))

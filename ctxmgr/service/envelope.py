@@ -7,9 +7,16 @@ from typing import Any
 
 from ctxmgr.errors import ServiceError
 
-__all__ = ["failure", "new_request_id", "success"]
+__all__ = ["failure", "http_status", "new_request_id", "success"]
 
-_STATUS = ((".NotFound", 404), (".Duplicate", 409))
+_STATUS = (
+    (".NotFound", 404),
+    (".Duplicate", 409),
+    (".Conflict", 409),
+    (".PreconditionFailed", 412),
+    (".TooLarge", 413),
+    (".NotSatisfiable", 416),
+)
 
 
 def new_request_id() -> str:
@@ -29,11 +36,14 @@ def failure(request_id: str, error: ServiceError) -> dict[str, Any]:
         "Success": False,
         "Code": error.code,
         "Message": error.message,
-        "HttpStatusCode": _http_status(error.code),
+        "HttpStatusCode": http_status(error.code),
     }
 
 
-def _http_status(code: str) -> int:
+def http_status(code: str) -> int:
+    """Give the HTTP status that an error code goes with."""
+    if code.startswith("Forbidden"):
+        return 403
     if code.startswith("Internal"):
         return 500
     if code.startswith("ServiceUnavailable"):

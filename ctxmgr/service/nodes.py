@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from . import tasks
 from .catalog import Catalog, nodes
@@ -53,9 +54,15 @@ class Node:
             for node_id in others:
                 self._end_if_dead(node_id)
 
-    def leave(self, reason: str) -> None:
-        """Fail this node's tasks that have not ended, and forget the node."""
-        self._end(self.id, reason)
+    def leave(self, settle: Callable[[Connection], None]) -> None:
+        """Forget this node.
+
+        Args:
+            settle: decides, in the same transaction, what becomes of the node's tasks that have not ended.
+        """
+        with self._catalog.write() as connection:
+            settle(connection)
+            connection.execute(delete(nodes).where(nodes.c.id == self.id))
         self._lock.release()
         self._lock_file(self.id).unlink(missing_ok=True)
 
@@ -66,15 +73,12 @@ class Node:
         except Timeout:
             return
         try:
-            self._end(node_id, DIED)
+            with self._catalog.write() as connection:
+                tasks.fail_all_of(connection, node_id, DIED)
+                connection.execute(delete(nodes).where(nodes.c.id == node_id))
             self._lock_file(node_id).unlink(missing_ok=True)
         finally:
             lock.release()
-
-    def _end(self, node_id: str, reason: str) -> None:
-        with self._catalog.write() as connection:
-            tasks.fail_all_of(connection, node_id, reason)
-            connection.execute(delete(nodes).where(nodes.c.id == node_id))
 
     def _guard(self, *, wait: bool = True) -> FileLock:
         timeout = GUARD_TIMEOUT if wait else 0

@@ -15,10 +15,15 @@ SHOWN = 120
 
 
 class Parameters:
-    """A request's parameters. An empty text counts as absent, as AgentBay's SDKs send it."""
+    """A request's parameters. An empty text counts as absent, as AgentBay's SDKs send it.
 
-    def __init__(self, raw: Mapping[str, str]) -> None:
+    Attributes:
+        base_url: where the door that took the request is reached, without a slash at the end; "" if it has no URLs.
+    """
+
+    def __init__(self, raw: Mapping[str, str], *, base_url: str = "") -> None:
         self._raw = raw
+        self.base_url = base_url
 
     def text(self, name: str, default: str = "") -> str:
         """Give a text, or the default."""

@@ -14,7 +14,7 @@ from .contexts import missing
 from .entries import DIRECTORY, Entry, Manifest, absolute, parent
 from .mounts import ancestors, context_prefix
 
-__all__ = ["HeadMoved", "commit", "head_of", "manifest", "rows_below", "uploaded_since"]
+__all__ = ["HeadMoved", "commit", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
 
 DIGEST = 32
 PARENT_MODE = 0o755
@@ -37,6 +37,16 @@ def head_of(connection: Connection, context_id: str) -> int:
     if head is None:
         raise missing(context_id)
     return head
+
+
+def held_head(connection: Connection, context_id: str) -> int:
+    """Give a context's head, and hold up every other commit to it until the write transaction ends.
+
+    Raises:
+        ServiceError: ``InvalidContext.NotFound``.
+    """
+    connection.execute(select(contexts.c.head).where(contexts.c.id == context_id).with_for_update())
+    return head_of(connection, context_id)
 
 
 def manifest(connection: Connection, context_id: str, mount: str, *, revision: int | None = None) -> dict[bytes, Entry]:

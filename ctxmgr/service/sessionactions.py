@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,8 +14,9 @@ from .binding import bind, wanted_bindings
 from .clock import timestamp
 from .engine import Engine
 from .identifiers import new_id
-from .mounts import joined, session_root
-from .parameters import Parameters, plain_text
+from .labels import read_labels
+from .mounts import joined, normalised, session_root
+from .parameters import Parameters
 from .sessions import Session
 from .tasks import UPLOAD
 
@@ -27,8 +27,11 @@ __all__ = [
     "describe_session_contexts",
     "get_session",
     "get_session_detail",
+    "internal_contexts",
     "list_sessions",
+    "refresh_session",
     "refuse_if_ending",
+    "unbind_contexts",
 ]
 
 MAX_PAGE = 1000
@@ -37,11 +40,12 @@ MAX_PAGE = 1000
 def create_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer CreateMcpSession: a session with its bindings, and the downloads that these ask for."""
     wanted = wanted_bindings(parameters)
-    labels = _labels(parameters)
+    labels = read_labels(parameters)
     image_id = parameters.text("ImageId")
     asked_root = parameters.file_name("Root")
     session_id = new_id("s-")
-    root = session_root(asked_root) if asked_root else str(engine.folder.sessions / session_id)
+    permitted = None if engine.roots is None else engine.roots.get(account, ())
+    root = session_root(asked_root, permitted) if asked_root else str(engine.folder.sessions / session_id)
     if not asked_root:
         os.mkdir(root, 0o700)
     session = Session(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
@@ -127,7 +131,7 @@ def list_sessions(engine: Engine, account: str, parameters: Parameters) -> dict[
             account,
             status=parameters.text("Status"),
             image_id=parameters.text("ImageId"),
-            labels=_labels(parameters),
+            labels=read_labels(parameters),
             token=parameters.text("NextToken"),
             size=size,
         )
@@ -149,11 +153,17 @@ def list_sessions(engine: Engine, account: str, parameters: Parameters) -> dict[
 
 
 def delete_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer DeleteSessionAsync: upload what the policies ask for, and end the session if that went well."""
-    session_id = parameters.required("SessionId")
+    """Answer DeleteSessionAsync: upload what the policies ask for, and end the session if that went well.
+
+    With ``Force`` (ext) the session ends also if that goes wrong, and what was not uploaded is lost with a directory
+    that the service made.
+    """
+    session_id, force = parameters.required("SessionId"), parameters.flag("Force")
     with engine.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         if session.status == sessions.DELETING:
+            if force:
+                sessions.force_ending(queue.connection, session_id)
             return {}
         uploads = [
             queue.add(session, binding, UPLOAD)
@@ -162,9 +172,39 @@ def delete_session(engine: Engine, account: str, parameters: Parameters) -> dict
             if binding.policy.auto_upload and os.path.lexists(joined(session.root, binding.mount))
         ]
         sessions.mark_ending(queue.connection, session_id, uploads)
+        if force:
+            sessions.force_ending(queue.connection, session_id)
         sessions.settle(queue.connection, session_id)
     engine.clean_up()
     return {}
+
+
+def unbind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer UnbindContexts (ext): end a session's bindings of a context, at one path or at all. Files stay.
+
+    Nothing is uploaded first: who wants that syncs before.
+    """
+    session_id, context_id = parameters.required("SessionId"), parameters.required("ContextId")
+    path = parameters.text("Path")
+    mount = normalised(path) if path else ""
+    with engine.catalog.write() as connection:
+        refuse_if_ending(sessions.find_live(connection, account, session_id))
+        sessions.unbind(connection, session_id, context_id, mount)
+    return {}
+
+
+def refresh_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer RefreshSessionIdleTime: a session here has no idle time that could run out."""
+    with engine.catalog.read() as connection:
+        sessions.find_live(connection, account, parameters.required("SessionId"))
+    return {}
+
+
+def internal_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer GetAndLoadInternalContext: a session here has no contexts but those it binds."""
+    with engine.catalog.read() as connection:
+        sessions.find_live(connection, account, parameters.required("SessionId"))
+    return {"Data": []}
 
 
 def refuse_if_ending(session: Session) -> None:
@@ -187,11 +227,6 @@ def _described(session: Session) -> dict[str, Any]:
         "ResourceUrl": "",
         "Root": session.root,
     }
-
-
-def _labels(parameters: Parameters) -> dict[str, str]:
-    labels: Mapping[str, Any] = parameters.json_object("Labels") or {}
-    return {plain_text("Labels", name): plain_text(f"Labels[{name!r}]", value) for name, value in labels.items()}
 
 
 def _discard(root: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 
 from ctxmgr.errors import ServiceError
 
@@ -27,22 +27,30 @@ __all__ = [
     "bind",
     "bindings_of",
     "bound",
+    "check_live",
     "create",
     "ended_before",
     "ended_roots",
     "find",
     "find_live",
+    "force_ending",
     "forget",
     "forget_root",
     "listed",
     "mark_ending",
     "missing",
+    "policy_of",
     "session_of",
     "settle",
+    "unbind",
 ]
 
 FORGOTTEN_AT_ONCE = 500
 RUNNING, DELETING, FINISH = "RUNNING", "DELETING", "FINISH"
+FORCED = "by force"
+
+
+_STATUS = select(sessions.c.status).where(sessions.c.id == bindparam("id"), sessions.c.account == bindparam("account"))
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,17 @@ def find_live(connection: Connection, account: str, session_id: str) -> Session:
     return session
 
 
+def check_live(connection: Connection, account: str, session_id: str) -> None:
+    """Go on if an account has this session and it has not ended. Asked at every poll, so it costs less than to find it.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    status = connection.execute(_STATUS, {"id": session_id, "account": account}).scalar_one_or_none()
+    if status is None or status == FINISH:
+        raise missing(session_id)
+
+
 def listed(
     connection: Connection,
     account: str,
@@ -174,10 +193,55 @@ def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
     return [(_binding_of(row), row.name) for row in connection.execute(rows)]
 
 
+def policy_of(connection: Connection, session_id: str, context_id: str, mount: str) -> Policy:
+    """Give the policy of a session's binding.
+
+    Raises:
+        ServiceError: ``InvalidBinding.NotFound``.
+    """
+    same = (bindings.c.session_id == session_id) & (bindings.c.context_id == context_id) & (bindings.c.mount == mount)
+    text = connection.execute(select(bindings.c.policy).where(same)).scalar_one_or_none()
+    if text is None:
+        raise ServiceError(
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind the context {context_id!r} at {mount!r} any more",
+        )
+    return read_policy(text, mount)[0]
+
+
 def mark_ending(connection: Connection, session_id: str, ending_tasks: Sequence[str]) -> None:
     """Begin to delete a session: it ends when all its tasks have ended, and these have ended well."""
     values = {"status": DELETING, "end_reason": "", "ending_tasks": json.dumps(list(ending_tasks))}
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+
+
+def force_ending(connection: Connection, session_id: str) -> None:
+    """Have a session that is being deleted end also if the uploads before its end fail."""
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(end_reason=FORCED))
+
+
+def unbind(connection: Connection, session_id: str, context_id: str, mount: str) -> None:
+    """End a session's bindings of a context: the one at a mount path, or with "" all of them.
+
+    Raises:
+        ServiceError: there is none, or a sync of it has not ended.
+    """
+    bound_at = (bindings.c.session_id == session_id) & (bindings.c.context_id == context_id)
+    synced = (tasks.c.session_id == session_id) & (tasks.c.context_id == context_id)
+    if mount:
+        bound_at &= bindings.c.mount == mount
+        synced &= tasks.c.mount == mount
+    at = f" at {mount!r}" if mount else ""
+    running = select(tasks.c.id).where(synced, tasks.c.finished_ms.is_(None)).limit(1)
+    task_id = connection.execute(running).scalar_one_or_none()
+    if task_id is not None:
+        raise ServiceError(
+            "InvalidBinding.Conflict", f"the context {context_id!r}{at} is being synced: wait for the task {task_id!r}"
+        )
+    if not connection.execute(delete(bindings).where(bound_at)).rowcount:
+        raise ServiceError(
+            "InvalidBinding.NotFound", f"the session {session_id!r} does not bind the context {context_id!r}{at}"
+        )
 
 
 def settle(connection: Connection, session_id: str) -> None:
@@ -191,8 +255,11 @@ def settle(connection: Connection, session_id: str) -> None:
     awaited = select(tasks.c.status, tasks.c.path, tasks.c.error).where(tasks.c.id.in_(json.loads(row.ending_tasks)))
     found = connection.execute(awaited).all()
     failed = [f"the upload of {task.path} failed: {task.error}" for task in found if task.status == "Failed"]
+    forced = row.end_reason == FORCED
     values: dict[str, Any] = {"status": FINISH, "end_reason": "deleted"}
     if failed:
+        values["end_reason"] = f"deleted by force: {'; '.join(failed)}"
+    if failed and not forced:
         values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}"}
     else:
         connection.execute(delete(bindings).where(bindings.c.session_id == session_id))

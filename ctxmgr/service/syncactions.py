@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from ctxmgr.errors import ServiceError
 
-from . import sessions, tasks
+from . import contexts, sessions, tasks
 from .clock import epoch_seconds
 from .engine import Engine
 from .entries import Manifest
@@ -45,6 +45,7 @@ def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[s
 
 def get_context_info(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones."""
+    _wait_ms(parameters)
     engine.end_lost_tasks()
     with engine.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
@@ -59,10 +60,10 @@ def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> 
 
     With ``TaskIds``, it is one of exactly those; otherwise one of those that are unfinished now.
     """
-    wait_ms = parameters.number("WaitMs", 0, least=0, most=MAX_WAIT_MS)
+    wait_ms = _wait_ms(parameters)
     if not wait_ms:
         return None
-    session_id, named = parameters.required("SessionId"), _task_ids(parameters)
+    session_id, named = _owner(parameters), _task_ids(parameters)
     engine.end_lost_tasks()
     with engine.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
@@ -114,8 +115,11 @@ def _any_ended(engine: Engine, session_id: str, ids: Sequence[str]) -> bool:
 
 
 def _rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
-    session_id = parameters.required("SessionId")
-    sessions.find_live(connection, account, session_id)
+    session_id = _owner(parameters)
+    if parameters.text("SessionId"):
+        sessions.check_live(connection, account, session_id)
+    else:
+        contexts.find(connection, account, session_id)
     named = _task_ids(parameters)
     if named is not None:
         return tasks.named(connection, session_id, named)
@@ -123,6 +127,17 @@ def _rows(connection: Connection, account: str, parameters: Parameters) -> list[
     return tasks.listed(
         connection, session_id, context_id=parameters.text("ContextId"), mount=_mount(parameters), mode=mode
     )
+
+
+def _owner(parameters: Parameters) -> str:
+    """Give the id of what the tasks are asked of: a session or (ext), without one, a context that is cleared."""
+    if parameters.text("SessionId") or not parameters.text("ContextId"):
+        return parameters.required("SessionId")
+    return parameters.text("ContextId")
+
+
+def _wait_ms(parameters: Parameters) -> int:
+    return parameters.number("WaitMs", 0, least=0, most=MAX_WAIT_MS)
 
 
 def _task_ids(parameters: Parameters) -> list[str] | None:
@@ -169,7 +184,8 @@ def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
         "finishTime": epoch_seconds(row.finished_ms),
         "taskType": row.mode,
         "taskId": row.id,
-        "revision": row.revision,
+        # Until it has succeeded, a restore's row has there what it goes back to.
+        "revision": row.revision if row.status == tasks.SUCCESS else 0,
         "files": row.files,
         "deleted": row.deleted,
         "bytes": row.bytes,

@@ -1,4 +1,7 @@
-"""Tasks in the catalog: one row a sync, from Waiting over Running to Success or Failed, and never back."""
+"""Tasks in the catalog: one row a sync, from Waiting over Running to Success or Failed, which are the end.
+
+A task is of the node that runs it, and only that node changes it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, or_, select, update
 
 from . import sessions
 from .catalog import tasks
@@ -14,8 +17,10 @@ from .clock import now_ms
 from .identifiers import new_id
 
 __all__ = [
+    "CLEAR",
     "DOWNLOAD",
     "FAILED",
+    "RESTORE",
     "RUNNING",
     "SUCCESS",
     "UPLOAD",
@@ -28,15 +33,27 @@ __all__ = [
     "fail_all_of",
     "listed",
     "named",
+    "progress_values",
     "queue",
+    "queue_change",
     "record_progress",
     "start",
     "succeed",
+    "task_of",
     "unfinished_of",
 ]
 
 WAITING, RUNNING, SUCCESS, FAILED = "Waiting", "Running", "Success", "Failed"
 UPLOAD, DOWNLOAD = "upload", "download"
+CLEAR, RESTORE = "clear", "restore"
+
+
+# Made once: it is asked at every poll.
+_NAMED = (
+    select(tasks)
+    .where(tasks.c.session_id == bindparam("session"), tasks.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(tasks.c.number)
+)
 
 
 class Interrupted(Exception):
@@ -45,7 +62,13 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """What a task is to do."""
+    """What a task is to do.
+
+    Attributes:
+        session_id: whose it is; the context's own id for one that changes a context without a session.
+        revision: what a restore goes back to.
+        node_id: the node that runs it.
+    """
 
     id: str
     session_id: str
@@ -54,6 +77,8 @@ class Task:
     path: str
     mode: str
     delete: bool
+    revision: int = 0
+    node_id: str = ""
 
 
 @dataclass
@@ -109,63 +134,53 @@ def queue(
     delete = binding.policy.sync_local_file
     if last is not None and (last.status, last.mode, last.node_id, last.delete) == (WAITING, mode, node_id, delete):
         return task_of(last), False
-    task = Task(new_id("task-"), binding.session_id, binding.context_id, binding.mount, binding.path, mode, delete)
-    connection.execute(
-        insert(tasks).values(
-            id=task.id,
-            account=account,
-            session_id=task.session_id,
-            context_id=task.context_id,
-            mount=task.mount,
-            path=task.path,
-            mode=mode,
-            delete=delete,
-            status=WAITING,
-            node_id=node_id,
-            error="",
-            queued_ms=now_ms(),
-            started_ms=0,
-            finished_ms=None,
-            revision=0,
-            files=0,
-            deleted=0,
-            bytes=0,
-            unchanged=0,
-            files_total=0,
-            files_done=0,
-            bytes_total=0,
-            bytes_done=0,
-            skipped="[]",
-            nothing_to_sync=False,
-        )
+    task = Task(
+        new_id("task-"),
+        binding.session_id,
+        binding.context_id,
+        binding.mount,
+        binding.path,
+        mode,
+        delete,
+        node_id=node_id,
     )
+    _add(connection, account, task)
     return task, True
 
 
-def start(connection: Connection, task_id: str) -> None:
+def queue_change(
+    connection: Connection, node_id: str, account: str, context_id: str, mode: str, *, revision: int = 0
+) -> Task:
+    """Queue a clear or a restore of a context."""
+    task = Task(new_id("task-"), context_id, context_id, "/", "/", mode, False, revision=revision, node_id=node_id)
+    _add(connection, account, task)
+    return task
+
+
+def start(connection: Connection, task: Task) -> None:
     """Begin a task.
 
     Raises:
-        Interrupted: it has ended already.
+        Interrupted: it has ended already, or is another node's.
     """
     values = {"status": RUNNING, "started_ms": now_ms()}
-    _update_in(connection, task_id, WAITING, values)
+    _update_in(connection, task, WAITING, values)
 
 
-def record_progress(connection: Connection, task_id: str, progress: Progress) -> None:
+def record_progress(connection: Connection, task: Task, progress: Progress) -> None:
     """Keep a running task's progress where other processes see it.
 
     Raises:
-        Interrupted: it has ended.
+        Interrupted: it has ended, or is another node's.
     """
-    _update_in(connection, task_id, RUNNING, _progress_values(progress))
+    _update_in(connection, task, RUNNING, progress_values(progress))
 
 
 def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
     """End a running task well, in the transaction that makes it true.
 
     Raises:
-        Interrupted: it has ended already; nothing of the transaction may stay.
+        Interrupted: it has ended already, or is another node's; nothing of the transaction may stay.
     """
     values = {
         "status": SUCCESS,
@@ -177,15 +192,15 @@ def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
         "unchanged": outcome.unchanged,
         "skipped": outcome.skipped,
         "nothing_to_sync": outcome.nothing_to_sync,
-        **_progress_values(outcome.progress),
+        **progress_values(outcome.progress),
     }
-    _update_in(connection, task.id, RUNNING, values)
+    _update_in(connection, task, RUNNING, values)
     sessions.settle(connection, task.session_id)
 
 
-def fail(connection: Connection, task_id: str, error: str) -> None:
-    """End a task with the reason it failed for; one that has ended already stays as it is."""
-    _fail(connection, tasks.c.id == task_id, error)
+def fail(connection: Connection, task_id: str, node_id: str, error: str) -> None:
+    """End a node's task with the reason it failed for; one that has ended or is another node's stays as it is."""
+    _fail(connection, (tasks.c.id == task_id) & (tasks.c.node_id == node_id), error)
 
 
 def fail_all_of(connection: Connection, node_id: str, error: str) -> None:
@@ -201,7 +216,7 @@ def unfinished_of(connection: Connection, node_id: str) -> list[str]:
 
 def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[Row[Any]]:
     """Give the rows of a session's tasks with these ids, oldest first; unknown ids are absent."""
-    return list(connection.execute(_of(session_id).where(tasks.c.id.in_(ids)).order_by(tasks.c.number)))
+    return list(connection.execute(_NAMED, {"session": session_id, "ids": ids}))
 
 
 def listed(
@@ -219,7 +234,59 @@ def listed(
 
 def task_of(row: Row[Any]) -> Task:
     """Read what a task is to do from its row."""
-    return Task(row.id, row.session_id, row.context_id, row.mount, row.path, row.mode, row.delete)
+    return Task(
+        row.id,
+        row.session_id,
+        row.context_id,
+        row.mount,
+        row.path,
+        row.mode,
+        row.delete,
+        revision=row.revision if row.mode == RESTORE else 0,
+        node_id=row.node_id,
+    )
+
+
+def progress_values(progress: Progress) -> dict[str, Any]:
+    """Give the values of a row's columns for progress."""
+    return {
+        "files_total": progress.files_total,
+        "files_done": progress.files_done,
+        "bytes_total": progress.bytes_total,
+        "bytes_done": progress.bytes_done,
+    }
+
+
+def _add(connection: Connection, account: str, task: Task) -> None:
+    connection.execute(
+        insert(tasks).values(
+            id=task.id,
+            account=account,
+            session_id=task.session_id,
+            context_id=task.context_id,
+            mount=task.mount,
+            path=task.path,
+            mode=task.mode,
+            delete=task.delete,
+            status=WAITING,
+            node_id=task.node_id,
+            error="",
+            queued_ms=now_ms(),
+            started_ms=0,
+            finished_ms=None,
+            revision=task.revision,
+            files=0,
+            deleted=0,
+            bytes=0,
+            unchanged=0,
+            files_total=0,
+            files_done=0,
+            bytes_total=0,
+            bytes_done=0,
+            skipped="[]",
+            nothing_to_sync=False,
+        )
+    )
 
 
 def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> None:
@@ -234,16 +301,7 @@ def _of(session_id: str) -> Select[Any]:
     return select(tasks).where(tasks.c.session_id == session_id)
 
 
-def _progress_values(progress: Progress) -> dict[str, Any]:
-    return {
-        "files_total": progress.files_total,
-        "files_done": progress.files_done,
-        "bytes_total": progress.bytes_total,
-        "bytes_done": progress.bytes_done,
-    }
-
-
-def _update_in(connection: Connection, task_id: str, status: str, values: dict[str, Any]) -> None:
-    changed = connection.execute(update(tasks).where(tasks.c.id == task_id, tasks.c.status == status).values(**values))
-    if changed.rowcount != 1:
-        raise Interrupted(task_id)
+def _update_in(connection: Connection, task: Task, status: str, values: dict[str, Any]) -> None:
+    same = (tasks.c.id == task.id) & (tasks.c.node_id == task.node_id) & (tasks.c.status == status)
+    if connection.execute(update(tasks).where(same).values(**values)).rowcount != 1:
+        raise Interrupted(task.id)
