@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .adoption import AdoptedManager
 from .client import Client
 from .contexts import Contexts
 from .errors import (
@@ -24,11 +25,30 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
+from .files import Files
 from .manager import ContextManager
-from .policies import Binding, DeletePolicy, DownloadPolicy, SyncPolicy, UploadPolicy
+from .policies import (
+    Binding,
+    BWList,
+    DeletePolicy,
+    DownloadPolicy,
+    DownloadStrategy,
+    ExtractPolicy,
+    Lifecycle,
+    MappingPolicy,
+    RecyclePolicy,
+    SyncPolicy,
+    UploadMode,
+    UploadPolicy,
+    UploadStrategy,
+    WhiteList,
+)
 from .results import (
     ApiResponse,
     Context,
+    ContextBinding,
+    ContextBindingsResult,
+    ContextChangeResult,
     ContextFile,
     ContextInfoResult,
     ContextListResult,
@@ -37,8 +57,14 @@ from .results import (
     ContextStatusData,
     ContextSyncResult,
     FileListResult,
+    FileResult,
+    FileTransferResult,
+    FileUrlResult,
+    LabelsResult,
     OperationResult,
     PlannedChange,
+    Revision,
+    RevisionListResult,
     SessionInfo,
     SessionListResult,
 )
@@ -47,10 +73,12 @@ from .sessions import Session, SessionResult, Sessions
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdoptedManager",
     "ApiError",
     "ApiResponse",
     "ArgumentError",
     "ArgumentTypeError",
+    "BWList",
     "Binding",
     "Client",
     "ClosedError",
@@ -58,6 +86,9 @@ __all__ = [
     "ConflictError",
     "ConnectionFailed",
     "Context",
+    "ContextBinding",
+    "ContextBindingsResult",
+    "ContextChangeResult",
     "ContextFile",
     "ContextInfoResult",
     "ContextListResult",
@@ -71,14 +102,26 @@ __all__ = [
     "DataFolderError",
     "DeletePolicy",
     "DownloadPolicy",
+    "DownloadStrategy",
+    "ExtractPolicy",
     "FileListResult",
+    "FileResult",
+    "FileTransferResult",
+    "FileUrlResult",
+    "Files",
     "ForbiddenError",
     "InvalidRequestError",
+    "LabelsResult",
+    "Lifecycle",
+    "MappingPolicy",
     "NotFoundError",
     "OperationResult",
     "PlannedChange",
     "ProtocolError",
+    "RecyclePolicy",
     "RequestTimeout",
+    "Revision",
+    "RevisionListResult",
     "ServerError",
     "Session",
     "SessionInfo",
@@ -89,5 +132,8 @@ __all__ = [
     "SyncPolicy",
     "ThrottledError",
     "TransportError",
+    "UploadMode",
     "UploadPolicy",
+    "UploadStrategy",
+    "WhiteList",
 ]

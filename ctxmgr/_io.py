@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,8 +17,11 @@ import requests
 
 from ._embedded import open_service
 from ._http import CuttableAdapter, keep_credentials_out_of_logs, root_cause, transport_error
+from ._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
+from ._urllogs import kept_out_of_logs
 from .config import Config
 from .errors import ClosedError
+from .filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
 from .protocol import Answer, Reply, Request, answer_from_document, encode, read_answer
 
 if TYPE_CHECKING:
@@ -121,6 +124,70 @@ class HttpWire:
             return read_answer(Reply(response.status_code, response.headers, response.content), secret=config.api_key)
         raise failure  # out here, where the library's error, which quotes the URL, does not become its context
 
+    def put_url(self, url: str, source: Source) -> Answer:
+        """Send a file to a signed URL, once, by a plain PUT.
+
+        Raises:
+            OSError: the caller's file can't be read.
+            TransportError: there was no answer.
+        """
+        file, size = open_source(source)
+        with file:
+            # An empty file object would be sent in chunks, which object stores refuse.
+            request = requests.Request("PUT", checked_url(url), data=file if size else b"")
+            with self._send_file(request.prepare()) as response:
+                if response.status_code // 100 == 2:
+                    return transferred(response.status_code, response.headers, size)
+                return refused(self._refusal(response, url))
+
+    def get_url(self, url: str, target: str | PathLike[str]) -> Answer:
+        """Fetch a file from a signed URL, once, by a plain GET. It takes its name when it is complete.
+
+        Raises:
+            OSError: the caller's file can't be written.
+            TransportError: there was no answer, or not all of it.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        with self._send_file(requests.Request("GET", checked_url(url), headers=headers).prepare()) as response:
+            if response.status_code != 200:
+                return refused(self._refusal(response, url))
+            with Arriving(target) as arriving:
+                for piece in self._pieces(response, url):
+                    arriving.write(piece)
+                arriving.keep(response.headers.get("Content-Length"))
+                return transferred(response.status_code, response.headers, arriving.size)
+
+    def _send_file(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """Send a prepared request as it is: whoever signed its URL knows of no header that a session would add."""
+        config = self._config
+        url = prepared.url or ""
+        verify = None if config.verify is True else config.verify
+        settings = self._session.merge_environment_settings(url, dict(config.proxies or {}), True, verify, None)
+        timeout = (config.connect_timeout, config.read_timeout)
+        try:
+            with kept_out_of_logs(prepared.path_url):
+                return self._session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        except requests.RequestException as error:
+            failure = transport_error(error, whence(config, url))
+        raise failure
+
+    def _pieces(self, response: requests.Response, url: str) -> Iterator[bytes]:
+        try:
+            yield from response.iter_content(PIECE)
+        except requests.RequestException as error:
+            failure = transport_error(error, whence(self._config, url))
+        else:
+            return
+        raise failure
+
+    def _refusal(self, response: requests.Response, url: str) -> Reply:
+        body = b""
+        for piece in self._pieces(response, url):
+            body += piece
+            if len(body) >= MAX_REFUSAL:
+                break
+        return Reply(response.status_code, response.headers, body)
+
     def _prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
         """Fill in a copy of a request prepared once: preparing each anew costs as much as sending it.
 
@@ -178,6 +245,22 @@ class LocalWire:
         if watch is not None:
             self._park(watch)
         return answer_from_document(service.handle(request.action, request.parameters))
+
+    def put_file(self, context_id: str, path: str, source: Source) -> Answer:
+        """Have the service take a file.
+
+        Raises:
+            OSError: the caller's file can't be read.
+        """
+        return put_in_process(self._opened(), context_id, path, source)
+
+    def get_file(self, context_id: str, path: str, target: str | PathLike[str], revision: int) -> Answer:
+        """Have the service give a file; it takes its name when it is complete.
+
+        Raises:
+            OSError: the caller's file can't be written.
+        """
+        return get_in_process(self._opened(), context_id, path, target, revision)
 
     def _opened(self) -> ContextService:
         with self._guard:

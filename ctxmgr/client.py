@@ -13,6 +13,7 @@ from .background import Background
 from .config import DEFAULT_REGION, resolve
 from .contexts import Contexts
 from .errors import ArgumentError, ConfigError
+from .files import Files
 from .polling import Poller
 from .sessions import Session, Sessions
 from .transport import Transport
@@ -112,7 +113,12 @@ class Client:
     @property
     def contexts(self) -> Contexts:
         """The contexts of the account."""
-        return Contexts(self._transport, self._region)
+        return Contexts(self._transport, self._region, self._poller, self._closing)
+
+    @property
+    def files(self) -> Files:
+        """The files of contexts, one by one."""
+        return Files(self._transport)
 
     @property
     def sessions(self) -> Sessions:

@@ -1,12 +1,26 @@
-"""The contexts of an account: find, make, rename and delete them, and list their files."""
+"""The contexts of an account: find, make, rename, clear and delete them, and go through their history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._io import Closing
 from .arguments import context_id_of, positive
-from .errors import ArgumentError
-from .results import Context, ContextFile, ContextListResult, ContextResult, FileListResult, OperationResult
+from .changes import ChangeWaiter
+from .errors import ArgumentError, ArgumentTypeError
+from .files import Files
+from .polling import Poller
+from .results import (
+    Context,
+    ContextChangeResult,
+    ContextFile,
+    ContextListResult,
+    ContextResult,
+    FileListResult,
+    OperationResult,
+    Revision,
+    RevisionListResult,
+)
 from .structuring import structure, structure_list
 from .transport import Transport
 
@@ -21,9 +35,11 @@ class Contexts:
     ...     print(file.path, file.size)
     """
 
-    def __init__(self, transport: Transport, region: str) -> None:
+    def __init__(self, transport: Transport, region: str, poller: Poller, closing: Closing) -> None:
         self._transport: Transport = transport
         self._region = region
+        self._changes = ChangeWaiter(transport, poller, closing)
+        self._files = Files(transport)
 
     def get(self, name: str | None = None, *, context_id: str | None = None, create: bool = False) -> ContextResult:
         """Find a context by its name or its id.
@@ -97,13 +113,96 @@ class Contexts:
         """
         return self._change("ModifyContext", {"Id": context_id_of(context), "Name": name})
 
+    def update(self, context: Context) -> OperationResult:
+        """Give a context the name that this object of it has, as AgentBay's SDK does.
+
+        Args:
+            context: such as ``attrs.evolve(context, name="another")``.
+        """
+        return self.rename(context, context.name)
+
     def delete(self, context: Context | str) -> OperationResult:
-        """Delete a context and all its files.
+        """Delete a context with all its files and its history. For good: ``clear`` is what can be undone.
 
         Args:
             context: the context or its id.
         """
         return self._change("DeleteContext", {"Id": context_id_of(context)})
+
+    def clear(self, context: Context | str, *, wait: bool = True, timeout: float = 300.0) -> ContextChangeResult:
+        """Empty a context. Its history stays: ``restore`` brings the files back.
+
+        Args:
+            context: the context or its id.
+            wait: whether to wait until that is proven done.
+            timeout: seconds to wait at most.
+        """
+        context_id = context_id_of(context)
+        return self._changes.change("ClearContext", "clear", context_id, {"Id": context_id}, wait=wait, timeout=timeout)
+
+    def restore(
+        self, context: Context | str, revision: Revision | int, *, wait: bool = True, timeout: float = 300.0
+    ) -> ContextChangeResult:
+        """Make a context again what it was at a revision, as a new one (ctxmgr's own service only).
+
+        Args:
+            context: the context or its id.
+            revision: one of ``revisions``, or its number; 0 is the empty context that each begins as.
+            wait: whether to wait until that is proven done.
+            timeout: seconds to wait at most.
+        """
+        context_id = context_id_of(context)
+        number = revision.number if isinstance(revision, Revision) else revision
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ArgumentTypeError(f"revision is {revision!r}; it must be a Revision or the number of one")
+        parameters = {"Id": context_id, "Revision": str(number)}
+        return self._changes.change("RestoreContext", "restore", context_id, parameters, wait=wait, timeout=timeout)
+
+    def wait_until_available(self, context: Context | str, *, timeout: float = 300.0) -> ContextResult:
+        """Wait until a context is neither being cleared nor restored, and give it as it is then.
+
+        Args:
+            context: the context or its id.
+            timeout: seconds to wait at most.
+        """
+        return self._changes.until_available(context_id_of(context), timeout)
+
+    def revisions(self, context: Context | str, *, max_results: int = 100, next_token: str = "") -> RevisionListResult:
+        """Give one page of a context's revisions, latest first (ctxmgr's own service only).
+
+        Args:
+            context: the context or its id.
+            max_results: revisions on a page, at most.
+            next_token: the page before's ``next_token``; empty for the first.
+        """
+        parameters = {"ContextId": context_id_of(context), "MaxResults": str(positive("max_results", max_results))}
+        if next_token:
+            parameters["NextToken"] = next_token
+        answer = self._transport.call("ListRevisions", parameters)
+        if not answer.success:
+            return RevisionListResult(request_id=answer.request_id, error_message=answer.error_message)
+        return RevisionListResult(
+            request_id=answer.request_id,
+            success=True,
+            revisions=structure_list(answer.data, Revision),
+            next_token=answer.document.get("NextToken") or "",
+        )
+
+    def iter_revisions(self, context: Context | str) -> Iterator[Revision]:
+        """Go through all revisions of a context, latest first.
+
+        Raises:
+            ApiError: a page could not be had.
+        """
+        token = ""
+        while True:
+            page = self.revisions(context, next_token=token)
+            page.raise_for_error()
+            for revision in page.revisions:
+                yield revision
+            token = page.next_token
+            if not token:
+                return
 
     def files(
         self,
@@ -123,26 +222,7 @@ class Contexts:
             max_results: files on a page, at most.
             next_token: the page before's ``next_token``; empty for the first.
         """
-        parameters = {
-            "ContextId": context_id_of(context),
-            "ParentFolderPath": parent,
-            "PageSize": str(positive("max_results", max_results)),
-            "MaxResults": str(max_results),
-        }
-        if recursive:
-            parameters["Recursive"] = "true"
-        if next_token:
-            parameters["NextToken"] = next_token
-        answer = self._transport.call("DescribeContextFiles", parameters)
-        if not answer.success:
-            return FileListResult(request_id=answer.request_id, error_message=answer.error_message)
-        return FileListResult(
-            request_id=answer.request_id,
-            success=True,
-            files=structure_list(answer.data, ContextFile),
-            next_token=answer.document.get("NextToken") or "",
-            total_count=answer.document.get("Count") or 0,
-        )
+        return self._files.list(context, parent, recursive=recursive, max_results=max_results, next_token=next_token)
 
     def iter_files(self, context: Context | str, parent: str = "/", *, recursive: bool = True) -> Iterator[ContextFile]:
         """Go through all files of a context.
@@ -153,15 +233,8 @@ class Contexts:
         Raises:
             ApiError: a page could not be had.
         """
-        token = ""
-        while True:
-            page = self.files(context, parent, recursive=recursive, next_token=token)
-            page.raise_for_error()
-            for file in page.files:
-                yield file
-            token = page.next_token
-            if not token:
-                return
+        for file in self._files.iter(context, parent, recursive=recursive):
+            yield file
 
     def _get(self, parameters: dict[str, str]) -> ContextResult:
         answer = self._transport.call("GetContext", parameters)

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ._io import Waitable, now
-from .arguments import SyncRequest, binding_filter
+from .arguments import SyncRequest, binding_filter, context_id_of
 from .background import Background, Waiting
-from .completion import SnapshotWait, TaskWait, Verdict, Wait
+from .completion import Budget, SnapshotWait, Target, TaskWait, Verdict, Wait
 from .errors import CtxmgrError
+from .policies import Binding
 from .polling import Poller
 from .protocol import Answer, context_status, task_ids
-from .results import ContextInfoResult, ContextPlanResult, ContextSyncResult
-from .structuring import PlanData, structure
+from .results import (
+    Context,
+    ContextBinding,
+    ContextBindingsResult,
+    ContextInfoResult,
+    ContextPlanResult,
+    ContextSyncResult,
+    OperationResult,
+)
+from .structuring import PlanData, structure, structure_list
 from .transport import Transport
+from .wiring import wire_binding
+
+if TYPE_CHECKING:
+    from .adoption import AdoptedManager
 
 __all__ = ["ContextManager"]
+
+_MAX_RETRIES = 150
+_RETRY_INTERVAL = 1500  # milliseconds; with _MAX_RETRIES as long as sync() waits by default
 
 
 class ContextManager:
@@ -116,6 +134,95 @@ class ContextManager:
             unchanged=plan.unchanged,
             skipped=list(plan.skipped),
         )
+
+    def bind(self, bind: Mapping[str, Context | str | Binding], *, wait: bool = True) -> OperationResult:
+        """Bind more contexts in the session, and have downloaded what they hold.
+
+        Args:
+            bind: mount path (``/`` is the session's root itself) to context, its id, or a ``Binding`` with a policy.
+            wait: whether to wait until what the contexts hold has been downloaded.
+
+        Returns:
+            Success; or why not. If only the download failed, the contexts are bound.
+
+        Raises:
+            ArgumentError: a path is not absolute; nothing was sent.
+            TransportError: no answer could be had, or it can't be read.
+        """
+        bindings = json.dumps([wire_binding(path, bound) for path, bound in bind.items()])
+        parameters = {"SessionId": self.session_id, "PersistenceDataList": bindings}
+        answer = self._transport.call("BindContexts", parameters)
+        error = answer.error_message
+        if answer.success and wait:
+            ids = task_ids(answer)
+            error = self.wait_for_downloads(ids)
+        return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
+
+    def list_bindings(self) -> ContextBindingsResult:
+        """Tell which contexts are bound in the session, and where."""
+        answer = self._transport.call("DescribeSessionContexts", {"SessionId": self.session_id})
+        if not answer.success:
+            return ContextBindingsResult(request_id=answer.request_id, error_message=answer.error_message)
+        bindings = structure_list(answer.data, ContextBinding)
+        return ContextBindingsResult(request_id=answer.request_id, success=True, bindings=bindings)
+
+    def unbind(self, context: Context | str, path: str, *, sync: bool = True) -> OperationResult:
+        """End a binding (ctxmgr's own service only). The files stay where they are.
+
+        Args:
+            context: the context or its id.
+            path: the mount path it is bound at.
+            sync: whether to upload first; if that fails the context stays bound.
+
+        Raises:
+            TransportError: no answer could be had, or it can't be read.
+        """
+        context_id = context_id_of(context)
+        if sync:
+            synced = self.sync(context_id, path)
+            if not synced.success:
+                return OperationResult(request_id=synced.request_id, error_message=synced.error_message)
+        parameters = {"SessionId": self.session_id, "ContextId": context_id, "Path": path}
+        answer = self._transport.call("UnbindContexts", parameters)
+        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+
+    def wait_for_downloads(self, ids: tuple[str, ...] | None) -> str:
+        """Wait for the downloads that a binding began with; give why they failed, if they did.
+
+        Args:
+            ids: the tasks; ``None`` on a server that does not tell.
+        """
+        if ids == ():
+            return ""
+        target, budget = Target("download"), Budget(_MAX_RETRIES, _RETRY_INTERVAL)
+        wait: Wait
+        if ids:
+            wait = TaskWait(target, ids, budget, now())
+        else:
+            wait = SnapshotWait(target, (), budget, settle_polls=self._settle_polls)
+        verdict = self._poller.wait(wait, {"SessionId": self.session_id})
+        return verdict.error_message
+
+    @staticmethod
+    def for_session(sdk_session: object, **options: Any) -> AdoptedManager:
+        """Adopt a session of AgentBay's SDK: its key, its id and its endpoint.
+
+        The SDK's session goes on working; only syncing is done here, and proven. Close what this gives, or use it in
+        a ``with`` statement.
+
+        Args:
+            sdk_session: from ``agent_bay.create(…).session`` or ``agent_bay.get(…)``.
+            options: further arguments of ``Client``, such as ``verify=`` or ``endpoint=``.
+
+        Raises:
+            ArgumentTypeError: it is no such session.
+
+        >>> with ContextManager.for_session(sdk_session) as manager:
+        ...     result = manager.sync()
+        """
+        from .adoption import adopt
+
+        return adopt(sdk_session, options)
 
     def _sync(self, request: SyncRequest) -> ContextSyncResult:
         answer, wait = self._begin(request)

@@ -16,6 +16,7 @@ __all__ = [
     "Context",
     "ContextBinding",
     "ContextBindingsResult",
+    "ContextChangeResult",
     "ContextFile",
     "ContextInfoResult",
     "ContextListResult",
@@ -24,8 +25,14 @@ __all__ = [
     "ContextStatusData",
     "ContextSyncResult",
     "FileListResult",
+    "FileResult",
+    "FileTransferResult",
+    "FileUrlResult",
+    "LabelsResult",
     "OperationResult",
     "PlannedChange",
+    "Revision",
+    "RevisionListResult",
     "SessionInfo",
     "SessionListResult",
 ]
@@ -256,6 +263,42 @@ class ContextResult(Result):
 
 
 @attrs.define(kw_only=True)
+class ContextChangeResult(ContextSyncResult):
+    """How a clear or a restore of a context ended, or with ``wait=False``, that it was accepted.
+
+    ``deleted`` counts what is no longer in the context, ``files`` what is in it again, and ``revision`` is the one that
+    says so: going back to the one before it undoes the change. A server that tells none of that leaves them 0.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class Revision:
+    """What a context was from one change to the next (ctxmgr's own service only).
+
+    Attributes:
+        number: counts from 1; 0 is the empty context that each begins as.
+        create_time: when it was made (ISO 8601).
+        note: what made it, such as ``upload``, ``file``, ``delete`` or ``clear``.
+        task_id: the task that made it, if one did.
+        current: whether it is the context's latest.
+    """
+
+    number: int
+    create_time: str = ""
+    note: str = ""
+    task_id: str = ""
+    current: bool = False
+
+
+@attrs.define(kw_only=True)
+class RevisionListResult(Result):
+    """One page of a context's revisions, latest first."""
+
+    revisions: list[Revision] = attrs.Factory(list)
+    next_token: str = ""
+
+
+@attrs.define(kw_only=True)
 class ContextListResult(Result):
     """One page of contexts.
 
@@ -277,6 +320,9 @@ class ContextFile:
         path: absolute in the context.
         type: ``file``, ``folder`` or ``link``.
         size: bytes.
+        revision: the context's revision that brought it as it is; 0 where the server does not tell.
+        mode, digest, target: octal permission bits, BLAKE3 of the content in hexadecimal, and where a link points;
+            told of one file by ``client.files.stat`` (ctxmgr's own service only).
     """
 
     id: str = ""
@@ -287,6 +333,56 @@ class ContextFile:
     create_time: str = ""
     modify_time: str = ""
     status: str = ""
+    revision: int = 0
+    mode: str = ""
+    digest: str = ""
+    target: str = ""
+
+
+@attrs.define(kw_only=True)
+class FileResult(Result):
+    """A file of a context, or why there is none."""
+
+    _file: ContextFile | None = attrs.field(default=None, alias="file")
+
+    @property
+    def file(self) -> ContextFile:
+        """The file.
+
+        Raises:
+            ApiError: the result is a failure, so that ``client.files.stat(…).file`` tells why.
+        """
+        self.raise_for_error()
+        assert self._file is not None, "a successful FileResult holds a file"
+        return self._file
+
+
+@attrs.define(kw_only=True)
+class FileUrlResult(Result):
+    """A URL for one file, good for one method: whoever holds it needs no key.
+
+    Attributes:
+        url: takes a plain PUT, or answers a plain GET. Not shown: it is a secret while it is valid.
+        expire_time: epoch seconds until which it is valid.
+    """
+
+    url: str = attrs.field(default="", repr=False)
+    expire_time: int = 0
+
+
+@attrs.define(kw_only=True)
+class FileTransferResult(Result):
+    """A file that was uploaded or downloaded, or why it was not.
+
+    Attributes:
+        size: bytes that travelled.
+        digest: BLAKE3 of the content in hexadecimal; empty where the server does not tell.
+        revision: the context's revision that holds it; 0 where the server does not tell.
+    """
+
+    size: int = 0
+    digest: str = ""
+    revision: int = 0
 
 
 @attrs.define(kw_only=True)
@@ -314,6 +410,13 @@ class ContextBindingsResult(Result):
     """The bindings of a session."""
 
     bindings: list[ContextBinding] = attrs.Factory(list)
+
+
+@attrs.define(kw_only=True)
+class LabelsResult(Result):
+    """The labels of a session."""
+
+    labels: dict[str, str] = attrs.Factory(dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,15 +12,16 @@ import attrs
 from ._io import Closing, now
 from .arguments import absolute, positive
 from .background import Background
-from .completion import Budget, Pace, SnapshotWait, Target, TaskWait, Wait
-from .errors import ArgumentError, CtxmgrError
+from .completion import Budget, Pace
+from .errors import CtxmgrError
 from .manager import ContextManager
 from .policies import Binding
 from .polling import Poller
 from .protocol import task_ids
-from .results import Context, OperationResult, Result, SessionInfo, SessionListResult
-from .structuring import CreatedSession, SessionDetail, structure, structure_list
+from .results import Context, LabelsResult, OperationResult, Result, SessionInfo, SessionListResult
+from .structuring import CreatedSession, LabelsData, SessionDetail, structure, structure_dict, structure_list
 from .transport import Transport
+from .wiring import wire_binding
 
 __all__ = ["Session", "SessionResult", "Sessions"]
 
@@ -49,15 +50,25 @@ class Session:
         """The contexts bound in the session."""
         return self._sessions.manager_of(self.session_id)
 
-    def delete(self, *, sync_context: bool = False) -> OperationResult:
+    def get_labels(self) -> LabelsResult:
+        """Tell the session's labels."""
+        return self._sessions.get_labels(self.session_id)
+
+    def set_labels(self, labels: Mapping[str, str]) -> OperationResult:
+        """Give the session these labels, in place of those it has."""
+        return self._sessions.set_labels(self.session_id, labels)
+
+    def delete(self, *, sync_context: bool = False, force: bool = False) -> OperationResult:
         """End the session, and wait until it has ended.
 
         What its bindings upload automatically is uploaded first. If that fails the session stays, and nothing is lost.
 
         Args:
             sync_context: upload every binding first, also those that don't do so automatically.
+            force: end it also if the upload fails; what was not uploaded is lost with a directory that the service
+                made (ctxmgr's own service only).
         """
-        return self._sessions.delete(self.session_id, sync_context=sync_context)
+        return self._sessions.delete(self.session_id, sync_context=sync_context, force=force)
 
     def __enter__(self) -> Session:
         return self
@@ -134,7 +145,7 @@ class Sessions:
             (``client.sessions.list()``), and its directory as it was.
         """
         parameters = {
-            "PersistenceDataList": json.dumps([_wire(path, bound) for path, bound in (bind or {}).items()]),
+            "PersistenceDataList": json.dumps([wire_binding(path, bound) for path, bound in (bind or {}).items()]),
         }
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))
@@ -149,9 +160,10 @@ class Sessions:
             self.delete(session_id)
             text = "[Session.RootIgnored] the server ignored the root: it works in directories of its own only"
             return SessionResult(request_id=answer.request_id, error_message=text)
-        ids = task_ids(answer)
-        if wait and bind and ids != ():
-            error = self._wait_for_download(session_id, ids)
+        if wait and bind:
+            ids = task_ids(answer)
+            manager = self.manager_of(session_id)
+            error = manager.wait_for_downloads(ids)
             if error:
                 return SessionResult(request_id=answer.request_id, error_message=error)
         return SessionResult(request_id=answer.request_id, success=True, session=Session(session_id, self))
@@ -201,14 +213,30 @@ class Sessions:
             if not token:
                 return
 
-    def delete(self, session_id: str, *, sync_context: bool = False) -> OperationResult:
+    def get_labels(self, session_id: str) -> LabelsResult:
+        """Tell the labels of a session."""
+        answer = self._transport.call("GetLabel", {"SessionId": session_id})
+        if not answer.success:
+            return LabelsResult(request_id=answer.request_id, error_message=answer.error_message)
+        encoded = structure(answer.data, LabelsData).labels
+        return LabelsResult(request_id=answer.request_id, success=True, labels=structure_dict(encoded, "Data.Labels"))
+
+    def set_labels(self, session_id: str, labels: Mapping[str, str]) -> OperationResult:
+        """Give a session these labels, in place of those it has."""
+        answer = self._transport.call("SetLabel", {"SessionId": session_id, "Labels": json.dumps(dict(labels))})
+        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+
+    def delete(self, session_id: str, *, sync_context: bool = False, force: bool = False) -> OperationResult:
         """End a session, and wait until it has ended: see ``Session.delete``."""
         if sync_context:
             manager = self.manager_of(session_id)
             synced = manager.sync()
-            if not synced.success:
+            if not synced.success and not force:
                 return OperationResult(request_id=synced.request_id, error_message=synced.error_message)
-        answer = self._transport.call("DeleteSessionAsync", {"SessionId": session_id})
+        parameters = {"SessionId": session_id}
+        if force:
+            parameters["Force"] = "true"
+        answer = self._transport.call("DeleteSessionAsync", parameters)
         if not answer.success:
             return OperationResult(request_id=answer.request_id, error_message=answer.error_message)
         error = self._wait_for_end(session_id)
@@ -232,21 +260,3 @@ class Sessions:
                 return f"[Session.NotDeleted] {detail.end_reason}"
             self._closing.pause(pace.after(0.0, 0.0))
         return f"[Session.NotDeleted] the session {session_id} had not ended after {budget.total:g} s"
-
-    def _wait_for_download(self, session_id: str, ids: tuple[str, ...] | None) -> str:
-        """Wait for the downloads a new session begins with; give why they failed, if they did."""
-        target = Target("download")
-        budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
-        wait: Wait
-        if ids:
-            wait = TaskWait(target, ids, budget, now())
-        else:
-            wait = SnapshotWait(target, (), budget, settle_polls=self._settle_polls)
-        verdict = self._poller.wait(wait, {"SessionId": session_id})
-        return verdict.error_message
-
-
-def _wire(path: str, bound: Context | str | Binding) -> dict[str, str]:
-    if not path.startswith("/") and ":" not in path:
-        raise ArgumentError(f"the mount path {path!r} is not absolute: write '/{path}'; '/' is the root itself")
-    return (bound if isinstance(bound, Binding) else Binding(bound)).wire(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -10,9 +11,20 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from .errors import ProtocolError
-from .results import Context, ContextBinding, ContextFile, ContextStatusData, PlannedChange, SessionInfo
+from .results import Context, ContextBinding, ContextFile, ContextStatusData, PlannedChange, Revision, SessionInfo
 
-__all__ = ["CreatedSession", "PlanData", "SessionDetail", "kind_of", "structure", "structure_list"]
+__all__ = [
+    "CreatedSession",
+    "FileUrlData",
+    "LabelsData",
+    "PlanData",
+    "SessionDetail",
+    "TransferData",
+    "kind_of",
+    "structure",
+    "structure_dict",
+    "structure_list",
+]
 
 _T = TypeVar("_T")
 
@@ -46,6 +58,30 @@ class SessionDetail:
     end_reason: str = ""
 
 
+@attrs.frozen
+class FileUrlData:
+    """The ``Data`` of GetContextFileUploadUrl and GetContextFileDownloadUrl."""
+
+    url: str
+    expire_time: int = 0
+
+
+@attrs.frozen
+class TransferData:
+    """What is known of a file that has travelled."""
+
+    size: int
+    digest: str = ""
+    revision: int = 0
+
+
+@attrs.frozen
+class LabelsData:
+    """The ``Data`` of GetLabel: a JSON object as a string."""
+
+    labels: str = ""
+
+
 def structure(value: Any, kind: type[_T], path: str = "Data") -> _T:
     """Make an object of the protocol from its JSON.
 
@@ -69,6 +105,21 @@ def structure_list(value: Any, kind: type[_T], path: str = "Data") -> list[_T]:
     if not isinstance(value, list):
         raise ProtocolError(f"{path} is {kind_of(value)}, not a list")
     return [structure(item, kind, f"{path}[{index}]") for index, item in enumerate(value)]
+
+
+def structure_dict(text: str, path: str) -> dict[str, str]:
+    """Make a dict of strings from a JSON object in a string; an empty string is an empty dict.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"{path} is not JSON: {error}") from None
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ProtocolError(f"{path} decodes to {kind_of(value)}, not an object of strings")
+    return value
 
 
 def kind_of(value: Any) -> str:
@@ -149,6 +200,10 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
         "create_time": "GmtCreate",
         "modify_time": "GmtModified",
         "status": "Status",
+        "revision": "Revision",
+        "mode": "Mode",
+        "digest": "Digest",
+        "target": "Target",
     },
     ContextBinding: {
         "context_id": "ContextId",
@@ -167,6 +222,16 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
     },
     PlanData: {"changes": "Changes", "unchanged": "Unchanged", "skipped": "Skipped"},
     CreatedSession: {"session_id": "SessionId", "root": "Root"},
+    FileUrlData: {"url": "Url", "expire_time": "ExpireTime"},
+    TransferData: {"size": "Size", "digest": "Digest", "revision": "Revision"},
+    LabelsData: {"labels": "Labels"},
+    Revision: {
+        "number": "Revision",
+        "create_time": "CreateTime",
+        "note": "Note",
+        "task_id": "TaskId",
+        "current": "Current",
+    },
     SessionDetail: {"status": "Status", "end_reason": "EndReason"},
     SessionInfo: {"session_id": "SessionId", "status": "SessionStatus"},
 }

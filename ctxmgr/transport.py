@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
+from typing import Protocol
 
 from ._io import Closing, HttpWire, LocalWire
+from ._localfiles import Source
 from .errors import ClosedError, TransportError
 from .protocol import Answer, Request
 from .retry import delay_after_answer, delay_after_error
+from .structuring import FileUrlData, structure
 
 __all__ = ["Transport"]
 
@@ -52,21 +56,61 @@ class Transport:
             TransportError: no answer could be had.
             ClosedError: the client is closed.
         """
-        request = Request(action, parameters, timeout)
-        limit = attempts or self._attempts
+        call = _Call(self._wire, Request(action, parameters, timeout))
+        return self._repeat(action, call, attempts or self._attempts, idempotent)
+
+    def put_file(self, context_id: str, path: str, source: Source) -> Answer:
+        """Upload a file to a context: by a signed URL, or hand it over in this process.
+
+        Raises:
+            OSError: the caller's file can't be read.
+            TransportError: no answer could be had.
+            ClosedError: the client is closed.
+        """
+        wire = self._wire
+        if isinstance(wire, LocalWire):
+            return wire.put_file(context_id, path, source)
+        granted = self.call("GetContextFileUploadUrl", {"ContextId": context_id, "FilePath": path})
+        if not granted.success:
+            return granted
+        put = _Put(wire, structure(granted.data, FileUrlData).url, source)
+        return self._repeat("the upload of a file", put, self._attempts, True)
+
+    def get_file(self, context_id: str, path: str, target: str | PathLike[str], revision: int) -> Answer:
+        """Download a file from a context: by a signed URL, or take it over in this process.
+
+        Raises:
+            OSError: the caller's file can't be written.
+            TransportError: no answer could be had, or not all of it.
+            ClosedError: the client is closed.
+        """
+        wire = self._wire
+        if isinstance(wire, LocalWire):
+            return wire.get_file(context_id, path, target, revision)
+        parameters = {"ContextId": context_id, "FilePath": path}
+        if revision:
+            parameters["Revision"] = str(revision)
+        granted = self.call("GetContextFileDownloadUrl", parameters)
+        if not granted.success:
+            return granted
+        get = _Get(wire, structure(granted.data, FileUrlData).url, target)
+        return self._repeat("the download of a file", get, self._attempts, True)
+
+    def _repeat(self, what: str, exchange: _Exchange, limit: int, idempotent: bool) -> Answer:
+        """Carry out an exchange until there is an answer to take, or no sense in another attempt."""
         attempt = 0
         while True:
             if self._closing.is_set:
-                raise ClosedError(f"{action} was not sent: the client is closed")
+                raise ClosedError(f"{what} was not sent: the client is closed")
             attempt += 1
             try:
-                answer = self._wire.send(request)
+                answer = exchange.once()
                 delay = delay_after_answer(answer, attempt, limit, idempotent=idempotent)
                 if delay is None:
                     return answer
             except TransportError as error:
                 if self._closing.is_set:
-                    raise ClosedError(f"the client was closed during {action}") from error
+                    raise ClosedError(f"the client was closed during {what}") from error
                 delay = delay_after_error(error, attempt, limit, idempotent=idempotent)
                 if delay is None:
                     raise
@@ -75,3 +119,45 @@ class Transport:
     def close(self) -> None:
         """Close the way; what is under way fails at once."""
         self._wire.close()
+
+
+class _Exchange(Protocol):
+    """What can be sent again as it is."""
+
+    def once(self) -> Answer:
+        """Send it, and give the answer."""
+
+
+class _Call:
+    """An action."""
+
+    def __init__(self, wire: HttpWire | LocalWire, request: Request) -> None:
+        self._wire: HttpWire | LocalWire = wire
+        self._request = request
+
+    def once(self) -> Answer:
+        return self._wire.send(self._request)
+
+
+class _Put:
+    """A file on its way to a signed URL."""
+
+    def __init__(self, wire: HttpWire, url: str, source: Source) -> None:
+        self._wire: HttpWire = wire
+        self._url = url
+        self._source = source
+
+    def once(self) -> Answer:
+        return self._wire.put_url(self._url, self._source)
+
+
+class _Get:
+    """A file on its way from a signed URL."""
+
+    def __init__(self, wire: HttpWire, url: str, target: str | PathLike[str]) -> None:
+        self._wire: HttpWire = wire
+        self._url = url
+        self._target = target
+
+    def once(self) -> Answer:
+        return self._wire.get_url(self._url, self._target)

@@ -9,10 +9,11 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import certifi
@@ -25,8 +26,10 @@ from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from ctxmgr._embedded import open_service
+from ctxmgr._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
 from ctxmgr.config import Config
 from ctxmgr.errors import ClosedError, ConnectionFailed, RequestTimeout, TransportError
+from ctxmgr.filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
 from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode, read_answer
 
 if TYPE_CHECKING:
@@ -127,6 +130,74 @@ class HttpWire:
             raise _transport_error(error, config) from _root_cause(error)
         return read_answer(reply, secret=config.api_key)
 
+    async def put_url(self, url: str, source: Source) -> Answer:
+        """Send a file to a signed URL, once, by a plain PUT.
+
+        Raises:
+            OSError: the caller's file can't be read.
+            TransportError: there was no answer.
+        """
+        file, size = await _blocking(open_source, source)
+        try:
+            async with self._send_file("PUT", url, {"Content-Length": str(size)}, _read(file)) as response:
+                if response.status // 100 == 2:
+                    return transferred(response.status, response.headers, size)
+                return refused(await _refusal(response))
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            failure = _transport_error(error, whence(self._config, url))
+        finally:
+            await _blocking(file.close)
+        raise failure
+
+    async def get_url(self, url: str, target: str | PathLike[str]) -> Answer:
+        """Fetch a file from a signed URL, once, by a plain GET. It takes its name when it is complete.
+
+        Raises:
+            OSError: the caller's file can't be written.
+            TransportError: there was no answer, or not all of it.
+        """
+        try:
+            async with self._send_file("GET", url, {"Accept-Encoding": "identity"}, None) as response:
+                if response.status != 200:
+                    return refused(await _refusal(response))
+                arriving = Arriving(target)
+                await _blocking(arriving.__enter__)
+                try:
+                    async for piece in response.content.iter_chunked(PIECE):
+                        await _blocking(arriving.write, piece)
+                    await _blocking(arriving.keep, response.headers.get("Content-Length"))
+                finally:
+                    await _blocking(arriving.__exit__)
+                return transferred(response.status, response.headers, arriving.size)
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            failure = _transport_error(error, whence(self._config, url))
+        raise failure
+
+    @asynccontextmanager
+    async def _send_file(
+        self, method: str, url: str, headers: dict[str, str], body: AsyncIterator[bytes] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request without what a session would add to it: whoever signed its URL knows of none of that."""
+        config = self._config
+        checked_url(url)
+        session = await self._opened()
+        proxies = config.proxies if config.proxies is not None else get_environ_proxies(url)
+        options = {**self._options, "proxy": select_proxy(url, proxies)}
+        if url.startswith("https:") and "ssl" not in options and (self._owns_session or config.verify is not True):
+            options["ssl"] = await _blocking(_tls_context, config.verify)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout, sock_read=config.read_timeout)
+        async with session.request(
+            method,
+            URL(url, encoded=True),
+            data=body,
+            headers=headers,
+            skip_auto_headers=("Content-Type", "Content-Disposition"),
+            timeout=timeout,
+            allow_redirects=False,
+            **options,
+        ) as response:
+            yield response
+
     async def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or not self._options:
             async with self._opening:
@@ -153,6 +224,24 @@ class HttpWire:
         """Close the connections; a caller's own session stays as it is."""
         if self._owns_session and self._session is not None:
             await self._session.close()
+
+
+async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await _blocking(file.read, PIECE):
+        yield piece
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Reply:
+    try:
+        body = await response.content.readexactly(MAX_REFUSAL)
+    except asyncio.IncompleteReadError as error:
+        body = error.partial
+    return Reply(response.status, response.headers, body)
+
+
+async def _blocking(function: Callable[..., _T], *args: Any) -> _T:
+    """Run what blocks on a thread."""
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
 
 def _tls_context(verify: bool | str) -> ssl.SSLContext | bool:
@@ -223,6 +312,22 @@ class LocalWire:
             await self._park(watch)
             document = await self._call(service.handle, request.action, request.parameters)
         return answer_from_document(document)
+
+    async def put_file(self, context_id: str, path: str, source: Source) -> Answer:
+        """Have the service take a file.
+
+        Raises:
+            OSError: the caller's file can't be read.
+        """
+        return await self._call(put_in_process, await self._opened(), context_id, path, source)
+
+    async def get_file(self, context_id: str, path: str, target: str | PathLike[str], revision: int) -> Answer:
+        """Have the service give a file; it takes its name when it is complete.
+
+        Raises:
+            OSError: the caller's file can't be written.
+        """
+        return await self._call(get_in_process, await self._opened(), context_id, path, target, revision)
 
     async def _opened(self) -> ContextService:
         if self._closed:

@@ -1,0 +1,53 @@
+"""Keeps signed URLs out of urllib3's debug lines while they are used: who reads a log must not get at files."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+__all__ = ["kept_out_of_logs"]
+
+
+class _HideTargets(logging.Filter):
+    """Takes the path and query of URLs out of messages, and leaves all other messages as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guard = threading.Lock()
+        self._targets: Counter[str] = Counter()
+
+    def add(self, target: str, change: int) -> None:
+        """Begin (1) or cease (-1) to hide a target; it is hidden until all who began have ceased."""
+        with self._guard:
+            self._targets[target] += change
+            if not self._targets[target]:
+                del self._targets[target]
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        with self._guard:
+            targets = list(self._targets)
+        message = record.getMessage()
+        hidden = message
+        for target in targets:
+            hidden = hidden.replace(target, "/…")
+        if hidden != message:
+            record.msg, record.args = hidden, ()
+        return True
+
+
+_hide = _HideTargets()
+
+
+@contextlib.contextmanager
+def kept_out_of_logs(target: str) -> Iterator[None]:
+    """Hide a URL's path and query, as they are sent, in what urllib3 logs meanwhile."""
+    _hide.add(target, 1)
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_hide)
+    try:
+        yield
+    finally:
+        _hide.add(target, -1)
