@@ -1,0 +1,160 @@
+"""AgentBay's own asyncio SDK with the contexts of a `ctxmgr serve`: what agentbay_sdk.py does, and tells how to run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from agentbay import (
+    AgentBayLogger,
+    AsyncAgentBay,
+    BWList,
+    Config,
+    ContextListParams,
+    ContextSync,
+    CreateSessionParams,
+    DeletePolicy,
+    SyncPolicy,
+    WhiteList,
+)
+
+MOUNT = "/work"
+
+
+async def main(endpoint: str, sessions: str) -> None:
+    AgentBayLogger.setup(level="CRITICAL", enable_file=False)
+    agent_bay = AsyncAgentBay(os.environ["AGENTBAY_API_KEY"], cfg=Config(endpoint=endpoint))
+    context = await manage_contexts(agent_bay)
+    await put_by_url(agent_bay, context.id, f"{MOUNT}/by-url.txt", b"put by URL")
+    await work_in_a_session(agent_bay, context.id, Path(sessions))
+    await find_it_again(agent_bay, context.id, Path(sessions))
+    await clear_and_delete(agent_bay, context)
+    print("done")
+
+
+async def manage_contexts(agent_bay: AsyncAgentBay) -> Any:
+    """Create, get, list and rename contexts."""
+    context = good(await agent_bay.context.create("sdk-draft")).context
+    assert good(await agent_bay.context.get("sdk-draft")).context.id == context.id
+    assert not (await agent_bay.context.get("sdk-none")).success
+    others = [good(await agent_bay.context.get(f"sdk-{number}", create=True)).context for number in range(4)]
+
+    listed, token, pages = [], "", 0
+    while pages == 0 or token:
+        page = good(await agent_bay.context.list(ContextListParams(max_results=2, next_token=token or None)))
+        assert page.total_count == 5
+        listed += [item.name for item in page.contexts]
+        token, pages = page.next_token, pages + 1
+    assert sorted(listed) == ["sdk-0", "sdk-1", "sdk-2", "sdk-3", "sdk-draft"]
+    assert pages == 3
+
+    context.name = "sdk-project"
+    good(await agent_bay.context.update(context))
+    assert good(await agent_bay.context.get("sdk-project")).context.id == context.id
+    for other in others:
+        good(await agent_bay.context.delete(other))
+    print(f"contexts: listed {len(listed)} in {pages} pages, renamed {context.id}")
+    return context
+
+
+async def put_by_url(agent_bay: AsyncAgentBay, context_id: str, path: str, content: bytes) -> None:
+    """Put a file by URL, and get it back by another."""
+    put = good(await agent_bay.context.get_file_upload_url(context_id, path))
+    async with aiohttp.ClientSession(raise_for_status=True) as http, http.put(put.url, data=content):
+        pass
+    get = good(await agent_bay.context.get_file_download_url(context_id, path))
+    async with aiohttp.ClientSession(raise_for_status=True) as http, http.get(get.url) as answer:
+        assert await answer.read() == content
+    print(f"files: put {path} by URL")
+
+
+async def work_in_a_session(agent_bay: AsyncAgentBay, context_id: str, sessions: Path) -> None:
+    """Create a session, wait for its download, sync, look, and delete it with a last sync."""
+    bound = ContextSync.new(context_id, MOUNT, policy())
+    labels = {"project": "sdk"}
+    session = good(await agent_bay.create(CreateSessionParams(labels=labels, context_syncs=[bound]))).session
+    folder = sessions / session.session_id / MOUNT.lstrip("/")
+    assert (folder / "by-url.txt").read_bytes() == b"put by URL", "creating a session waits for its download"
+    (downloaded,) = good(await session.context.info(task_type="download")).context_status_data
+    assert (downloaded.status, downloaded.path) == ("Success", MOUNT)
+
+    assert [item["sessionId"] for item in good(await agent_bay.list(labels=labels)).session_ids] == [session.session_id]
+    assert good(await agent_bay.get(session.session_id)).session.session_id == session.session_id
+    good(await session.set_labels({**labels, "step": "two"}))
+    assert good(await session.get_labels()).data == {**labels, "step": "two"}
+    assert [item.context_id for item in good(await session.context.list_bindings()).bindings] == [context_id]
+
+    (folder / "notes").mkdir()
+    (folder / "notes" / "first.txt").write_text("first")
+    (folder / "cache").mkdir()
+    (folder / "cache" / "big.bin").write_bytes(bytes(1000))
+    good(await session.context.sync())
+    uploaded = good(
+        await session.context.info(context_id=context_id, path=MOUNT, task_type="upload")
+    ).context_status_data
+    assert [item.status for item in uploaded] == ["Success"]
+    assert await names(agent_bay, context_id, MOUNT) == ["by-url.txt", "notes"], "the white list leaves cache out"
+    assert await names(agent_bay, context_id, f"{MOUNT}/notes") == ["first.txt"]
+
+    refused = await session.command.execute_command("ls")
+    assert not refused.success, "there is no sandbox behind a session"
+    assert "UnsupportedAction" in refused.error_message, refused.error_message
+
+    more = good(await agent_bay.context.create("sdk-more")).context
+    good(await session.context.bind(ContextSync.new(more.id, "/more")))
+    (sessions / session.session_id / "more" / "late.txt").write_text("bound late")
+    good(await session.context.sync(more.id, "/more", mode="upload"))
+    assert await names(agent_bay, more.id, "/more") == ["late.txt"]
+
+    (folder / "notes" / "last.txt").write_text("last")
+    good(await agent_bay.delete(session, sync_context=True))
+    assert not (await agent_bay.get(session.session_id)).success
+    good(await agent_bay.context.delete(more))
+    print(f"session {session.session_id}: downloaded, uploaded, deleted")
+
+
+async def find_it_again(agent_bay: AsyncAgentBay, context_id: str, sessions: Path) -> None:
+    """Find in a second session what the first one left, and delete a file of it."""
+    bound = ContextSync.new(context_id, MOUNT, policy())
+    session = good(await agent_bay.create(CreateSessionParams(context_syncs=[bound]))).session
+    folder = sessions / session.session_id / MOUNT.lstrip("/")
+    found = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"by-url.txt": "put by URL", "notes/first.txt": "first", "notes/last.txt": "last"}, found
+    good(await agent_bay.context.delete_file(context_id, f"{MOUNT}/notes/first.txt"))
+    good(await session.context.sync(mode="download"))
+    assert not (folder / "notes" / "first.txt").exists()
+    good(await session.delete())
+    print(f"session {session.session_id}: found {len(found)} files")
+
+
+async def clear_and_delete(agent_bay: AsyncAgentBay, context: Any) -> None:
+    """Clear the context, which waits until that is done, and delete it."""
+    assert good(await agent_bay.context.clear(context.id)).status == "available"
+    assert await names(agent_bay, context.id, "/") == []
+    good(await agent_bay.context.delete(context))
+    assert not (await agent_bay.context.get("sdk-project")).success
+    print(f"contexts: cleared and deleted {context.id}")
+
+
+def policy() -> SyncPolicy:
+    """Keep everything but the cache, and delete nothing from the context that was deleted in the session."""
+    kept = BWList(white_lists=[WhiteList(path="", exclude_paths=["cache"])])
+    return SyncPolicy(bw_list=kept, delete_policy=DeletePolicy(sync_local_file=False))
+
+
+async def names(agent_bay: AsyncAgentBay, context_id: str, folder: str) -> list[str]:
+    return sorted(entry.file_name for entry in good(await agent_bay.context.list_files(context_id, folder)).entries)
+
+
+def good(result: Any) -> Any:
+    """Give back a result that is one."""
+    assert result.success, f"{type(result).__name__}: {getattr(result, 'error_message', '')}"
+    return result
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

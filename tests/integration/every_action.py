@@ -1,0 +1,67 @@
+"""A request of every action, with names in braces where what it is about comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["REQUESTS", "asked", "filled"]
+
+_BINDING = [{"ContextId": "{context}", "Path": "/bound"}]
+
+REQUESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "BindContexts": ({"SessionId": "{session}", "PersistenceDataList": _BINDING},),
+    "ClearContext": ({"Id": "{context}"},),
+    "CreateMcpSession": ({"PersistenceDataList": _BINDING},),
+    "DeleteContext": ({"Id": "{context}"},),
+    "DeleteContextFile": ({"ContextId": "{context}", "FilePath": "{path}"},),
+    "DeleteSessionAsync": ({"SessionId": "{session}"}, {"SessionId": "{session}", "Force": "true"}),
+    "DescribeContextFile": ({"ContextId": "{context}", "FilePath": "{path}"},),
+    "DescribeContextFiles": ({"ContextId": "{context}", "ParentFolderPath": "/", "Recursive": "true"},),
+    "DescribeSessionContexts": ({"SessionId": "{session}"},),
+    "GetAndLoadInternalContext": ({"SessionId": "{session}", "ContextTypes": ["browser"]},),
+    "GetContext": ({"ContextId": "{context}"}, {"Name": "{name}"}),
+    "GetContextFileDownloadUrl": ({"ContextId": "{context}", "FilePath": "{path}"},),
+    "GetContextFileUploadUrl": ({"ContextId": "{context}", "FilePath": "{path}"},),
+    "GetContextInfo": (
+        {"SessionId": "{session}"},
+        {"SessionId": "{session}", "TaskIds": ["{task}"]},
+        {"ContextId": "{context}"},
+    ),
+    "GetLabel": ({"SessionId": "{session}"},),
+    "GetSession": ({"SessionId": "{session}"},),
+    "GetSessionDetail": ({"SessionId": "{session}"},),
+    "ListContexts": ({"SessionId": "{session}"},),
+    "ListRevisions": ({"ContextId": "{context}"},),
+    "ListSession": ({},),
+    "ModifyContext": ({"Id": "{context}", "Name": "another"},),
+    "PlanSync": ({"SessionId": "{session}"},),
+    "RefreshSessionIdleTime": ({"SessionId": "{session}"},),
+    "ReleaseMcpSession": ({"SessionId": "{session}"},),
+    "RestoreContext": ({"Id": "{context}", "Revision": 0},),
+    "SetLabel": ({"SessionId": "{session}", "Labels": {"taken": "over"}},),
+    "SyncContext": (
+        {"SessionId": "{session}"},
+        {"SessionId": "{session}", "ContextId": "{context}", "Path": "/", "Mode": "download"},
+    ),
+    "UnbindContexts": ({"SessionId": "{session}", "ContextId": "{context}"},),
+}
+"""By action; the first request of each has all that the action can't do without."""
+
+
+def filled(template: Any, values: Mapping[str, str]) -> Any:
+    """Give a request, or a part of one, with what it is about."""
+    if isinstance(template, str):
+        return values.get(template[1:-1], template) if template.startswith("{") else template
+    if isinstance(template, Mapping):
+        return {name: filled(value, values) for name, value in template.items()}
+    if isinstance(template, list):
+        return [filled(value, values) for value in template]
+    return template
+
+
+def asked() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give every action with each of its requests."""
+    for action, templates in REQUESTS.items():
+        for template in templates:
+            yield action, template
