@@ -8,15 +8,12 @@ from ._io import Closing
 from .arguments import context_id_of, positive
 from .changes import ChangeWaiter
 from .errors import ArgumentError, ArgumentTypeError
-from .files import Files
 from .polling import Poller
 from .results import (
     Context,
     ContextChangeResult,
-    ContextFile,
     ContextListResult,
     ContextResult,
-    FileListResult,
     OperationResult,
     Revision,
     RevisionListResult,
@@ -31,7 +28,7 @@ class Contexts:
     """The contexts of an account; ``client.contexts`` is one.
 
     >>> context = client.contexts.get("my-project", create=True).context
-    >>> for file in client.contexts.iter_files(context):
+    >>> for file in client.files.iter(context):
     ...     print(file.path, file.size)
     """
 
@@ -39,7 +36,6 @@ class Contexts:
         self._transport: Transport = transport
         self._region = region
         self._changes = ChangeWaiter(transport, poller, closing)
-        self._files = Files(transport)
 
     def get(self, name: str | None = None, *, context_id: str | None = None, create: bool = False) -> ContextResult:
         """Find a context by its name or its id.
@@ -203,38 +199,6 @@ class Contexts:
             token = page.next_token
             if not token:
                 return
-
-    def files(
-        self,
-        context: Context | str,
-        parent: str = "/",
-        *,
-        recursive: bool = False,
-        max_results: int = 200,
-        next_token: str = "",
-    ) -> FileListResult:
-        """Give one page of a context's files.
-
-        Args:
-            context: the context or its id.
-            parent: the folder whose files are listed.
-            recursive: also those of its folders (ctxmgr's own service only).
-            max_results: files on a page, at most.
-            next_token: the page before's ``next_token``; empty for the first.
-        """
-        return self._files.list(context, parent, recursive=recursive, max_results=max_results, next_token=next_token)
-
-    def iter_files(self, context: Context | str, parent: str = "/", *, recursive: bool = True) -> Iterator[ContextFile]:
-        """Go through all files of a context.
-
-        Args:
-            context, parent, recursive: as in ``files``.
-
-        Raises:
-            ApiError: a page could not be had.
-        """
-        for file in self._files.iter(context, parent, recursive=recursive):
-            yield file
 
     def _get(self, parameters: dict[str, str]) -> ContextResult:
         answer = self._transport.call("GetContext", parameters)

@@ -91,7 +91,7 @@ def list_files(invocation: Invocation, name: str) -> None:
 
 
 def _confirm(client: Client, context: Context) -> None:
-    page = client.contexts.files(context, recursive=True, max_results=1).raise_for_error()
+    page = client.files.list(context, recursive=True, max_results=1).raise_for_error()
     holds = f"and the {counted(page.total_count, 'path')} in it, at every revision" if page.total_count else "(empty)"
     try:
         meant = click.confirm(f"Delete {quoted(context.name)} {holds}?", err=True)
@@ -106,7 +106,7 @@ def _confirm(client: Client, context: Context) -> None:
 def _files(client: Client, context: Context) -> Iterator[ContextFile]:
     token = ""
     while True:
-        page = client.contexts.files(context, recursive=True, max_results=_PAGE, next_token=token).raise_for_error()
+        page = client.files.list(context, recursive=True, max_results=_PAGE, next_token=token).raise_for_error()
         yield from page.files
         token = page.next_token
         if not token:

@@ -92,7 +92,7 @@ def test_a_client_with_a_key_syncs_against_it(folder: Path, key: str, tmp_path: 
         context = client.contexts.get("project", create=True).context
         with client.sessions.create(root=str(root), bind={"/": context}).session as session:
             assert session.context.sync().success
-        assert [file.path for file in client.contexts.files(context).files] == ["/file"]
+        assert [file.path for file in client.files.list(context).files] == ["/file"]
 
 
 def test_a_key_made_and_revoked_while_it_runs(folder: Path) -> None:

@@ -139,30 +139,30 @@ class TestDelete:
 
 class TestFiles:
     def test_a_folder_lists_its_own(self, local: Client, filled: Context) -> None:
-        page = local.contexts.files(filled)
+        page = local.files.list(filled)
         assert [(file.path, file.type) for file in page.files] == [("/a.txt", "file"), ("/deep", "folder")]
 
     def test_a_file_has_its_name_and_size(self, local: Client, filled: Context) -> None:
-        page = local.contexts.files(filled, "/deep")
+        page = local.files.list(filled, "/deep")
         assert [(file.name, file.size) for file in page.files] == [("b.txt", 7)]
 
     def test_going_through_all_goes_into_folders(self, local: Client, filled: Context) -> None:
         paths = []
-        for file in local.contexts.iter_files(filled):
+        for file in local.files.iter(filled):
             if file.type == "file":
                 paths.append(file.path)
         assert sorted(paths) == ["/a.txt", "/deep/b.txt"]
 
     def test_a_page_leads_to_the_next(self, local: Client, filled: Context) -> None:
-        first = local.contexts.files(filled, recursive=True, max_results=1)
-        second = local.contexts.files(filled, recursive=True, max_results=1, next_token=first.next_token)
+        first = local.files.list(filled, recursive=True, max_results=1)
+        second = local.files.list(filled, recursive=True, max_results=1, next_token=first.next_token)
         assert first.files[0].path < second.files[0].path
 
     def test_the_files_of_one_that_is_not_there_are_a_failure(self, local: Client) -> None:
-        result = local.contexts.files("SdkCtx-nothing")
+        result = local.files.list("SdkCtx-nothing")
         assert (result.success, result.files) == (False, [])
 
     def test_going_through_those_raises(self, local: Client) -> None:
-        files = local.contexts.iter_files("SdkCtx-nothing")
+        files = local.files.iter("SdkCtx-nothing")
         with pytest.raises(ApiError):
             [file.path for file in files]

@@ -215,7 +215,7 @@ class TestCreate:
         (root / "one" / "a.txt").write_text("one")
         (root / "two" / "b.txt").write_text("two")
         session.context.sync()
-        pages = [local.contexts.files(context, path) for context, path in ((project, "/one"), (other, "/two"))]
+        pages = [local.files.list(context, path) for context, path in ((project, "/one"), (other, "/two"))]
         assert [[file.path for file in page.files] for page in pages] == [["/one/a.txt"], ["/two/b.txt"]]
 
     def test_one_of_two_bindings_can_be_synced_alone(self, local: Client, project: Context, root: Path) -> None:
@@ -246,7 +246,7 @@ class TestPolicy:
     def test_without_automatic_upload_a_session_ends_without(self, local: Client, project: Context, root: Path) -> None:
         with local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session:
             (root / "a.txt").write_text("one")
-        page = local.contexts.files(project)
+        page = local.files.list(project)
         assert page.files == []
 
     def test_a_deleted_file_can_be_kept_in_the_context(self, local: Client, project: Context, root: Path) -> None:
@@ -256,7 +256,7 @@ class TestPolicy:
         session.context.sync()
         (root / "a.txt").unlink()
         session.context.sync()
-        page = local.contexts.files(project)
+        page = local.files.list(project)
         assert [file.path for file in page.files] == ["/a.txt"]
 
 
@@ -269,7 +269,7 @@ class TestPlan:
     def test_it_does_nothing(self, local: Client, session: Session, project: Context, root: Path) -> None:
         (root / "a.txt").write_text("one")
         session.context.plan()
-        page = local.contexts.files(project)
+        page = local.files.list(project)
         assert page.files == []
 
     def test_a_binding_that_is_not_there_is_a_failure(self, session: Session, project: Context) -> None:
@@ -371,7 +371,7 @@ class TestDelete:
     def test_its_end_uploads_what_is_new(self, local: Client, project: Context, root: Path) -> None:
         with local.sessions.create(root=root, bind={"/": project}).session:
             (root / "a.txt").write_text("one")
-        page = local.contexts.files(project)
+        page = local.files.list(project)
         assert [file.path for file in page.files] == ["/a.txt"]
 
     def test_it_is_gone_afterwards(self, local: Client, root: Path) -> None:
@@ -391,7 +391,7 @@ class TestDelete:
         session = local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session
         (root / "a.txt").write_text("one")
         session.delete(sync_context=True)
-        page = local.contexts.files(project)
+        page = local.files.list(project)
         assert [file.path for file in page.files] == ["/a.txt"]
 
     def test_a_session_that_is_not_there_is_a_failure(self, local: Client) -> None:
