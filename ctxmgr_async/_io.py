@@ -445,14 +445,15 @@ class Jobs:
         """Call the user's callback, plain or async; what it raises is logged and goes no further."""
         try:
             outcome = callback(ok)
-            if inspect.isawaitable(outcome):
-                # Shielded, and waited for by close(): the user's own work is not to be cut off halfway.
-                calling = asyncio.ensure_future(outcome)
-                self._calling.add(calling)
-                calling.add_done_callback(self._calling.discard)
-                await asyncio.shield(calling)
         except Exception:
-            _log.exception("the callback of a sync raised; the sync itself %s", "succeeded" if ok else "failed")
+            _log_raised(ok)
+            return
+        if inspect.isawaitable(outcome):
+            # Shielded, and waited for by close(): the user's own work is not to be cut off halfway.
+            calling = asyncio.ensure_future(_finished(outcome, ok))
+            self._calling.add(calling)
+            calling.add_done_callback(self._calling.discard)
+            await asyncio.shield(calling)
 
     def may_park(self) -> bool:
         """Ask for leave to park a request: always given, since a parked one holds no thread."""
@@ -513,3 +514,15 @@ async def _abandoning(coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[]
     except asyncio.CancelledError:
         await abandoned()
         raise
+
+
+async def _finished(outcome: Awaitable[object], ok: bool) -> None:
+    """Wait for an async callback, in a task of its own, so that what it raises is logged whoever is cancelled."""
+    try:
+        await outcome
+    except Exception:
+        _log_raised(ok)
+
+
+def _log_raised(ok: bool) -> None:
+    _log.exception("the callback of a sync raised; the sync itself %s", "succeeded" if ok else "failed")

@@ -7,8 +7,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.scripted import ScriptedServer
+
+# How fast examples are made says something of the machine, and nothing of the project.
+settings.register_profile("ctxmgr", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ctxmgr")
 
 
 def pytest_configure() -> None:
