@@ -6,7 +6,6 @@ Times are monotonic seconds, given by the caller.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -15,10 +14,31 @@ import attrs
 from .errors import ApiError, ClosedError, CtxmgrError, ForbiddenError, InvalidRequestError, NotFoundError
 from .results import ContextStatusData
 
-__all__ = ["Budget", "Found", "Pace", "SnapshotWait", "Target", "TaskWait", "Verdict", "Wait", "judge"]
+__all__ = [
+    "BindingKey",
+    "Budget",
+    "Found",
+    "Pace",
+    "Target",
+    "TaskWait",
+    "Verdict",
+    "Wait",
+    "binding_of",
+    "is_final",
+    "judge",
+    "told",
+    "verdict_on",
+    "verdict_out_of_time",
+]
 
 #: What a poll brought: the entries it showed, or why it failed.
 Found = Sequence[ContextStatusData] | CtxmgrError
+
+#: A context's id and the mount path it is bound at.
+BindingKey = tuple[str, str]
+
+
+_NOTHING_BOUND = "no context is bound in the session: there was nothing to sync"
 
 
 @attrs.frozen
@@ -36,17 +56,23 @@ class Target:
     path: str | None = None
 
     def matches(self, entry: ContextStatusData) -> bool:
-        """Tell whether a status entry can speak about this sync."""
-        return (
-            entry.task_type == self.task_type
-            and self.context_id in (None, entry.context_id)
-            and (self.path is None or _trimmed(self.path) == _trimmed(entry.path))
-        )
+        """Whether a status entry can speak about this sync."""
+        return entry.task_type == self.task_type and self.covers(binding_of(entry.context_id, entry.path))
+
+    def covers(self, binding: BindingKey) -> bool:
+        """Whether a binding is among those that this sync is about."""
+        context_id, path = binding
+        return self.context_id in (None, context_id) and (self.path is None or _trimmed(self.path) == path)
 
     def __str__(self) -> str:
         if self.context_id is None:
             return f"{self.task_type} of all bound contexts"
         return f"{self.task_type} of {self.context_id} at {self.path}"
+
+
+def binding_of(context_id: str, path: str) -> BindingKey:
+    """Return what tells a binding of a session from its others; a trailing slash makes no other path."""
+    return context_id, _trimmed(path)
 
 
 def _trimmed(path: str) -> str:
@@ -87,12 +113,14 @@ class Verdict:
         error_message: ``[Code] Message`` unless it is a success.
         nothing_to_sync: whether it ended without anything to do.
         tasks: the entries it was decided on.
+        note: what a success has to say beside that.
     """
 
     success: bool
     error_message: str = ""
     nothing_to_sync: bool = False
     tasks: tuple[ContextStatusData, ...] = ()
+    note: str = ""
 
     @classmethod
     def failure(cls, code: str, message: str, tasks: Iterable[ContextStatusData] = ()) -> Verdict:
@@ -189,13 +217,19 @@ class TaskWait:
         self._trouble = None
         for entry in entries:
             if entry.task_id in self._seen and self.target.matches(entry):
-                self._seen[entry.task_id] = entry
+                self._take(entry)
         if self.pending:
             return self._expired(now)
-        return _judge(self.target, self.tasks)
+        return verdict_on(self.target, self.tasks)
+
+    def _take(self, entry: ContextStatusData) -> None:
+        """Keep what was last told of a task: an end stands, and nothing outweighs a failure."""
+        seen = self._seen[entry.task_id]
+        if seen is None or not seen.is_terminal or entry.status == "Failed":
+            self._seen[entry.task_id] = entry
 
     def unreadable(self, error: CtxmgrError, now: float) -> Verdict | None:
-        if _is_final(error):
+        if is_final(error):
             return Verdict.of_error(error)
         self._trouble = error
         return self._expired(now)
@@ -205,152 +239,44 @@ class TaskWait:
         if now < self.deadline or (self.budget.total == 0 and self._polls < self.budget.max_retries):
             return None
         missing = [task_id for task_id, entry in self._seen.items() if entry is None]
-        return _timed_out(self.target, self.budget, self.tasks, self._trouble, missing)
+        return verdict_out_of_time(self.target, self.budget, self.tasks, self._trouble, missing)
 
 
-class SnapshotWait:
-    """Waits on a server without task ids: a task is ours when its entry is new or changed since before the trigger.
-
-    Args:
-        before: what the statuses were before the trigger; ``None`` if they were not looked at, in which case an entry
-            that is there from the start proves nothing.
-        settle_polls: successful polls without any change after which nothing more is expected.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        before: Sequence[ContextStatusData] | None,
-        budget: Budget,
-        *,
-        settle_polls: int,
-    ) -> None:
-        self.target = target
-        self.budget = budget
-        self._before = None if before is None else self._own(before)
-        self._blind = before is None
-        self._settle_polls = settle_polls
-        self._settled = 0
-        self._last: tuple[ContextStatusData, ...] | None = None
-        self._polls = 0
-        self._trouble: CtxmgrError | None = None
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        return ()
-
-    def time_left(self, now: float) -> float:
-        return 0.0
-
-    def observe(self, entries: Sequence[ContextStatusData], now: float) -> Verdict | None:
-        self._trouble = None
-        own = self._own(entries)
-        self._settled = self._settled + 1 if own == self._last else 1
-        self._last = own
-        if self._before is None:
-            self._before = own
-        return self._decide(own) or self._expired()
-
-    def unreadable(self, error: CtxmgrError, now: float) -> Verdict | None:
-        if _is_final(error):
-            return Verdict.of_error(error)
-        self._trouble = error
-        return self._expired()
-
-    def _own(self, entries: Sequence[ContextStatusData]) -> tuple[ContextStatusData, ...]:
-        return tuple(entry for entry in entries if self.target.matches(entry))
-
-    def _decide(self, own: tuple[ContextStatusData, ...]) -> Verdict | None:
-        """Judge by binding: each is settled by a task of ours that ended, or by not changing any more."""
-        bindings: dict[tuple[str, str], list[ContextStatusData]] = defaultdict(list)
-        for entry in own:
-            bindings[entry.context_id, _trimmed(entry.path)].append(entry)
-        ours: list[ContextStatusData] = []
-        others: list[ContextStatusData] = []
-        for found in bindings.values():
-            started = [entry for entry in found if self._is_ours(entry)]
-            if not all(entry.is_terminal for entry in started or found):
-                return None
-            (ours if started else others).extend(started or found)
-        if ours and not others:
-            return _judge(self.target, ours)
-        if self._settled < self._settle_polls:
-            return None
-        return self._settle(ours, others)
-
-    def _is_ours(self, entry: ContextStatusData) -> bool:
-        """Tell whether an entry is new or changed, and not merely the end of a task that ran before the trigger."""
-        before = self._before or ()
-        return entry not in before and not any(_same_task(entry, earlier) for earlier in before)
-
-    def _settle(self, ours: list[ContextStatusData], others: list[ContextStatusData]) -> Verdict:
-        """Judge once nothing changes any more, though not every binding showed a task of ours."""
-        failed = [entry for entry in others if entry.status != "Success"]
-        if failed:
-            return Verdict.failure(
-                "Sync.NotStarted",
-                f"the server started no new task for the {self.target}, and the one before it failed: "
-                + "; ".join(_told(entry) for entry in failed),
-                [*ours, *others],
-            )
-        if self._blind and others:
-            return Verdict.failure(
-                "Sync.Unproven",
-                f"the server named no task for the {self.target}, and none of those it lists began since; "
-                "nothing proves that it was done: call sync() again",
-                [*ours, *others],
-            )
-        verdict = _judge(self.target, [*ours, *others])
-        changed = any(entry not in (self._before or ()) for entry in [*ours, *others])
-        return attrs.evolve(verdict, nothing_to_sync=verdict.success and not changed)
-
-    def _expired(self) -> Verdict | None:
-        self._polls += 1
-        if self._polls < self.budget.max_retries:
-            return None
-        return _timed_out(self.target, self.budget, self._last or (), self._trouble)
-
-
-def _same_task(entry: ContextStatusData, earlier: ContextStatusData) -> bool:
-    """Tell whether an entry is a task that was under way before the trigger: same binding, same beginning.
-
-    Its end says nothing of what was written since it began. If the server starts no other task, it still settles.
-    """
-    return (
-        not earlier.is_terminal
-        and entry.start_time != 0
-        and entry.start_time == earlier.start_time
-        and entry.context_id == earlier.context_id
-        and _trimmed(entry.path) == _trimmed(earlier.path)
-    )
-
-
-def _judge(target: Target, tasks: Iterable[ContextStatusData]) -> Verdict:
-    """Give the verdict on tasks that have all ended."""
+def verdict_on(target: Target, tasks: Iterable[ContextStatusData]) -> Verdict:
+    """Return the verdict on tasks that have all ended; where there are none, nothing was bound."""
     tasks = tuple(tasks)
     failed = [task for task in tasks if task.status != "Success"]
     if failed:
-        reasons = "; ".join(_told(task) for task in failed)
+        reasons = "; ".join(told(task) for task in failed)
         return Verdict.failure("Sync.Failed", f"the {target} failed: {reasons}", tasks)
-    return Verdict(success=True, nothing_to_sync=all(task.nothing_to_sync for task in tasks), tasks=tasks)
+    nothing_to_sync = all(task.nothing_to_sync for task in tasks)
+    return Verdict(success=True, nothing_to_sync=nothing_to_sync, tasks=tasks, note="" if tasks else _NOTHING_BOUND)
 
 
-def _told(task: ContextStatusData) -> str:
+def told(task: ContextStatusData) -> str:
+    """Return why a task failed, as an error message lists it."""
     return f"{task.context_id} at {task.path}: {task.error_message or 'the service gave no reason'}"
 
 
-def _is_final(error: CtxmgrError) -> bool:
-    """Tell whether an error can't heal by asking again: the session is gone, the key is refused, the client closed."""
+def is_final(error: CtxmgrError) -> bool:
+    """Whether an error can't heal by asking again: the session is gone, the key is refused, the client closed."""
     return isinstance(error, (NotFoundError, ForbiddenError, InvalidRequestError, ClosedError))
 
 
-def _timed_out(
+def verdict_out_of_time(
     target: Target,
     budget: Budget,
     tasks: Sequence[ContextStatusData],
     trouble: CtxmgrError | None,
     missing: Sequence[str] = (),
 ) -> Verdict:
+    """Return the verdict on a sync that used up its budget.
+
+    Args:
+        tasks: what was last seen of it.
+        trouble: why the last poll failed, if it did.
+        missing: ids of tasks that no poll showed.
+    """
     seen = [f"{task.context_id} at {task.path} was {task.status or 'without a status'}" for task in tasks]
     seen += [f"task {task_id} was never listed" for task_id in missing]
     last = "; ".join(seen) or "no task was ever listed"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._io import Waitable, now
 from .arguments import SyncRequest, binding_filter, context_id_of
 from .background import Background, Waiting
-from .completion import Budget, SnapshotWait, Target, TaskWait, Verdict, Wait
-from .errors import CtxmgrError
+from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, binding_of
+from .errors import CtxmgrError, ProtocolError
 from .policies import Binding
 from .polling import Poller
 from .protocol import Answer, context_status, task_ids
@@ -20,9 +20,11 @@ from .results import (
     ContextBindingsResult,
     ContextInfoResult,
     ContextPlanResult,
+    ContextStatusData,
     ContextSyncResult,
     OperationResult,
 )
+from .snapshot import SnapshotWait
 from .structuring import PlanData, structure, structure_list
 from .transport import Transport
 from .wiring import wire_binding
@@ -149,13 +151,19 @@ class ContextManager:
             ArgumentError: a path is not absolute; nothing was sent.
             TransportError: no answer could be had, or it can't be read.
         """
-        bindings = json.dumps([wire_binding(path, bound) for path, bound in bind.items()])
-        parameters = {"SessionId": self.session_id, "PersistenceDataList": bindings}
+        bindings = [wire_binding(path, bound) for path, bound in bind.items()]
+        before: list[ContextStatusData] = []
+        if wait and not self._transport.tells_task_ids:
+            info = self.info(task_type="download")
+            if not info.success:
+                return OperationResult(request_id=info.request_id, error_message=info.error_message)
+            before = info.context_status_data
+        parameters = {"SessionId": self.session_id, "PersistenceDataList": json.dumps(bindings)}
         answer = self._transport.call("BindContexts", parameters)
         error = answer.error_message
         if answer.success and wait:
             ids = task_ids(answer)
-            error = self.wait_for_downloads(ids)
+            error = self.wait_for_downloads(ids, bindings, before)
         return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
 
     def list_bindings(self) -> ContextBindingsResult:
@@ -186,11 +194,18 @@ class ContextManager:
         answer = self._transport.call("UnbindContexts", parameters)
         return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
 
-    def wait_for_downloads(self, ids: tuple[str, ...] | None) -> str:
-        """Wait for the downloads that a binding began with; give why they failed, if they did.
+    def wait_for_downloads(
+        self,
+        ids: tuple[str, ...] | None,
+        bindings: Sequence[Mapping[str, str]],
+        before: Sequence[ContextStatusData] = (),
+    ) -> str:
+        """Wait for the downloads that bindings began with; return why they failed, or nothing.
 
         Args:
             ids: the tasks; ``None`` on a server that does not tell.
+            bindings: what was bound, as JSON carries it.
+            before: the tasks that the server listed before that.
         """
         if ids == ():
             return ""
@@ -199,7 +214,8 @@ class ContextManager:
         if ids:
             wait = TaskWait(target, ids, budget, now())
         else:
-            wait = SnapshotWait(target, (), budget, settle_polls=self._settle_polls)
+            keys = [binding_of(each["ContextId"], each["Path"]) for each in bindings]
+            wait = SnapshotWait(target, before, budget, settle_polls=self._settle_polls, bindings=keys)
         verdict = self._poller.wait(wait, {"SessionId": self.session_id})
         return verdict.error_message
 
@@ -235,24 +251,39 @@ class ContextManager:
             error_message=verdict.error_message,
             nothing_to_sync=verdict.nothing_to_sync,
             tasks=verdict.tasks,
+            note=verdict.note,
         )
 
     def _begin(self, request: SyncRequest) -> tuple[Answer, Wait | None]:
         """Trigger a sync; give the answer, and what to wait for if it was accepted."""
-        before = None
+        before: list[ContextStatusData] | None = None
+        bindings: list[BindingKey] | None = None
         if not self._transport.tells_task_ids:
             answer = self._transport.call("GetContextInfo", self._binding(request))
             if not answer.success:
                 return answer, None
             before = context_status(answer)
+            bindings = self._bindings(request.target)
         answer = self._transport.call("SyncContext", request.parameters, idempotent=False)
         if not answer.success:
             return answer, None
         ids = task_ids(answer)
-        if ids:
+        if ids is not None:
             self._transport.tells_task_ids = True
             return answer, TaskWait(request.target, ids, request.budget, now())
-        return answer, SnapshotWait(request.target, before, request.budget, settle_polls=self._settle_polls)
+        return answer, SnapshotWait(
+            request.target, before, request.budget, settle_polls=self._settle_polls, bindings=bindings
+        )
+
+    def _bindings(self, target: Target) -> list[BindingKey] | None:
+        """Return every binding of the session; ``None`` if the server can't say, or one is named already."""
+        if target.path is not None:
+            return None
+        try:
+            found = self.list_bindings()
+        except ProtocolError:
+            return None
+        return [binding_of(each.context_id, each.path) for each in found.bindings] if found.success else None
 
     def _binding(self, request: SyncRequest) -> dict[str, str]:
         return binding_filter(self.session_id, request.target.context_id, request.target.path)

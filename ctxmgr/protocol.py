@@ -159,7 +159,7 @@ def answer_from_document(document: Any, http_status: int = 200, retry_after: str
             http_status=http_status,
         )
     request_id, code, message = (_text(document, key, http_status) for key in ("RequestId", "Code", "Message"))
-    if success and http_status >= 400:
+    if success and http_status != 200:  # half a body and a redirect can hold an envelope, and prove nothing
         success, code = False, ""
     return Answer(
         request_id=request_id,

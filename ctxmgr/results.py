@@ -56,10 +56,15 @@ class Result(ApiResponse):
     Attributes:
         success: whether the service did what was asked.
         error_message: ``[Code] Message`` when it did not, otherwise empty.
+
+    A result is true exactly if it is a success.
     """
 
     success: bool = False
     error_message: str = ""
+
+    def __bool__(self) -> bool:
+        return self.success
 
     def raise_for_error(self) -> Self:
         """Return this result if it is a success.
@@ -154,11 +159,13 @@ class ContextSyncResult(Result):
         pending: whether the outcome is still open (only with ``callback=``).
         nothing_to_sync: whether the sync ended without anything to do.
         tasks: the tasks that were waited for, as last seen.
+        note: what a success has to say beside that, such as that no context is bound; mostly empty.
     """
 
     pending: bool = False
     nothing_to_sync: bool = False
     tasks: tuple[ContextStatusData, ...] = ()
+    note: str = ""
 
     @property
     def task_ids(self) -> tuple[str, ...]:

@@ -144,9 +144,8 @@ class Sessions:
             The session; or ``success=False`` and why. If only the download failed, the session is there
             (``client.sessions.list()``), and its directory as it was.
         """
-        parameters = {
-            "PersistenceDataList": json.dumps([wire_binding(path, bound) for path, bound in (bind or {}).items()]),
-        }
+        bindings = [wire_binding(path, bound) for path, bound in (bind or {}).items()]
+        parameters = {"PersistenceDataList": json.dumps(bindings)}
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))
         if root is not None:
@@ -163,7 +162,7 @@ class Sessions:
         if wait and bind:
             ids = task_ids(answer)
             manager = self.manager_of(session_id)
-            error = manager.wait_for_downloads(ids)
+            error = manager.wait_for_downloads(ids, bindings)
             if error:
                 return SessionResult(request_id=answer.request_id, error_message=error)
         return SessionResult(request_id=answer.request_id, success=True, session=Session(session_id, self))

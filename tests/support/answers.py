@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["REQUEST_ID", "entry", "listed", "ok", "refused", "started"]
+__all__ = ["REQUEST_ID", "bound", "entry", "listed", "ok", "refused", "started"]
 
 REQUEST_ID = "5B1E2F00-0000-4000-8000-000000000001"
 
@@ -33,6 +33,11 @@ def refused(code: str, message: str = "the service said no", *, http_status: int
 def started(*task_ids: str) -> Document:
     """The answer to SyncContext: of a service that names its tasks, or, without any, of one that does not."""
     return ok({"TaskIds": list(task_ids)}) if task_ids else ok()
+
+
+def bound(*paths: str) -> Document:
+    """The answer to DescribeSessionContexts: one context bound at these paths."""
+    return ok([{"ContextId": "SdkCtx-1", "ContextName": "project", "Path": path} for path in paths])
 
 
 def listed(*entries: Mapping[str, object]) -> Document:

@@ -18,7 +18,7 @@ from ctxmgr import (
     Session,
     SyncPolicy,
 )
-from tests.support.answers import entry, listed, ok
+from tests.support.answers import entry, listed, ok, refused
 from tests.support.scripted import ScriptedServer
 
 
@@ -141,7 +141,33 @@ class TestForce:
 class TestWithoutTaskIds:
     def test_binding_waits_for_the_download_to_show(self, manager: ContextManager, server: ScriptedServer) -> None:
         server.script("BindContexts", ok())
-        server.script("GetContextInfo", listed(entry("Success", task_type="download")))
+        server.script("GetContextInfo", listed(), listed(entry("Success", path="/", task_type="download")))
         result = manager.bind({"/": "SdkCtx-1"})
         assert result.success
-        assert len(server.asked("GetContextInfo")) == 1
+        assert len(server.asked("GetContextInfo")) == 2
+
+    def test_a_download_of_another_binding_is_no_evidence(
+        self, manager: ContextManager, server: ScriptedServer
+    ) -> None:
+        stale = entry("Success", path="/a", task_type="download")
+        failed = entry("Failed", path="/b", task_type="download", error="disk full")
+        server.script("BindContexts", ok())
+        server.script("GetContextInfo", listed(stale), listed(stale), listed(stale, failed))
+        result = manager.bind({"/b": "SdkCtx-1"})
+        assert result.error_message.endswith("SdkCtx-1 at /b: disk full")
+
+    def test_a_download_of_before_is_no_evidence(self, manager: ContextManager, server: ScriptedServer) -> None:
+        stale = entry("Success", path="/a", task_type="download", start=100)
+        failed = entry("Failed", path="/a", task_type="download", error="disk full")
+        server.script("BindContexts", ok())
+        server.script("GetContextInfo", listed(stale), listed(stale), listed(failed))
+        result = manager.bind({"/a": "SdkCtx-1"})
+        assert result.error_message.endswith("SdkCtx-1 at /a: disk full")
+
+    def test_without_a_look_at_what_is_listed_nothing_is_bound(
+        self, manager: ContextManager, server: ScriptedServer
+    ) -> None:
+        server.script("GetContextInfo", refused("InvalidMcpSession.NotFound", "no such session"))
+        result = manager.bind({"/": "SdkCtx-1"})
+        assert result.error_message == "[InvalidMcpSession.NotFound] no such session"
+        assert server.asked("BindContexts") == []

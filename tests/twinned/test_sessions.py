@@ -228,6 +228,7 @@ class TestCreate:
         session = local.sessions.create(root=root).session
         result = session.context.sync(retry_interval=5)
         assert (result.success, result.nothing_to_sync) == (True, True)
+        assert result.note == "no context is bound in the session: there was nothing to sync"
 
     def test_without_waiting_the_download_goes_on(self, local: Client, project: Context, root: Path) -> None:
         result = local.sessions.create(root=root, bind={"/": project}, wait=False)
@@ -285,6 +286,14 @@ class TestOtherServers:
         server.script("GetContextInfo", listed(entry(task_type="download")))
         result = client.sessions.create(bind={"/data": "SdkCtx-1"})
         assert (result.session.session_id, len(server.asked("GetContextInfo"))) == ("s-1", 1)
+
+    def test_a_download_that_shows_late_is_waited_for(self, server: ScriptedServer, client: Client) -> None:
+        first = entry(path="/a", task_type="download")
+        last = entry("Failed", path="/b", task_type="download", error="disk full")
+        server.script("CreateMcpSession", ok({"SessionId": "s-1"}))
+        server.script("GetContextInfo", listed(first), listed(first, last))
+        result = client.sessions.create(bind={"/a": "SdkCtx-1", "/b": "SdkCtx-1"})
+        assert result.error_message.endswith("SdkCtx-1 at /b: disk full")
 
     def test_a_download_that_failed_is_a_failure(self, server: ScriptedServer, client: Client) -> None:
         server.script("CreateMcpSession", ok({"SessionId": "s-1"}))

@@ -16,7 +16,7 @@ from ctxmgr import (
     ProtocolError,
     SyncFailed,
 )
-from tests.support.answers import REQUEST_ID, entry, listed, ok, refused, started
+from tests.support.answers import REQUEST_ID, bound, entry, listed, ok, refused, started
 from tests.support.scripted import Answer, Dropped, Raw, ScriptedServer
 
 KEY = "akm-0123456789"
@@ -42,8 +42,9 @@ NOT_SUCCESS = ["success", "SUCCESS", "Succeeded", "Success ", "Finished", "Runni
 
 @pytest.fixture
 def unnamed(server: ScriptedServer) -> ScriptedServer:
-    """A server that does not name its tasks, as AgentBay's cloud."""
+    """A server that does not name its tasks, as AgentBay's cloud, and one binding."""
     server.script("SyncContext", started())
+    server.script("DescribeSessionContexts", bound("/data"))
     return server
 
 
@@ -90,7 +91,7 @@ class TestTrigger:
         server.script("GetContextInfo", listed())
         server.script("SyncContext", refused("InvalidBinding.NotFound"))
         manager.sync()
-        assert [request.action for request in server.requests] == ["GetContextInfo", "SyncContext"]
+        assert server.requests[-1].action == "SyncContext"
 
     def test_a_trigger_that_got_no_answer_is_raised(self, server: ScriptedServer, manager: ContextManager) -> None:
         server.script("GetContextInfo", listed())
@@ -159,7 +160,8 @@ class TestNamedTasks:
         manager.sync()
         manager.sync()
         asked = [request.action for request in named.requests]
-        assert asked == ["GetContextInfo", "SyncContext", "GetContextInfo", "SyncContext", "GetContextInfo"]
+        look = ["GetContextInfo", "DescribeSessionContexts"]
+        assert asked == [*look, "SyncContext", "GetContextInfo", "SyncContext", "GetContextInfo"]
 
     def test_the_success_of_another_task_is_no_evidence(self, named: ScriptedServer, manager: ContextManager) -> None:
         other, ours = entry(task_id="t-0", start=100), entry(task_id="t-1")
@@ -238,6 +240,30 @@ class TestNamedTasks:
         with pytest.raises(SyncFailed, match="disk full"):
             result.raise_for_error()
 
+    @pytest.mark.parametrize("status", [201, 204, 206, 302])
+    def test_a_success_that_does_not_come_with_200_is_no_evidence(
+        self, named: ScriptedServer, manager: ContextManager, status: int
+    ) -> None:
+        done = listed(entry(task_id="t-1"))
+        named.script("GetContextInfo", listed(), Raw(json.dumps(done).encode(), status))
+        result = manager.sync(max_retries=5, retry_interval=SOON)
+        assert (result.success, result.error_message.partition("]")[0]) == (False, "[Sync.Timeout")
+
+    def test_a_session_with_nothing_bound_says_so(self, named: ScriptedServer, manager: ContextManager) -> None:
+        named.script("SyncContext", ok({"TaskIds": []}))
+        named.script("GetContextInfo", listed())
+        result = manager.sync()
+        assert (result.success, result.nothing_to_sync, result.note) == (
+            True,
+            True,
+            "no context is bound in the session: there was nothing to sync",
+        )
+
+    def test_a_result_is_true_exactly_if_it_succeeded(self, named: ScriptedServer, manager: ContextManager) -> None:
+        named.script("GetContextInfo", listed(), listed(entry("Failed", task_id="t-1")), listed(entry(task_id="t-1")))
+        failed, done = manager.sync(), manager.sync()
+        assert (bool(failed), bool(done)) == (False, True)
+
     def test_it_never_starts_a_second_sync(self, named: ScriptedServer, manager: ContextManager) -> None:
         named.script("GetContextInfo", listed(), Dropped(), Raw(), listed(entry(task_id="t-1")))
         manager.sync()
@@ -261,7 +287,8 @@ class TestUnnamedTasks:
     ) -> None:
         unnamed.script("GetContextInfo", listed(), listed(entry()))
         unsettled.sync(retry_interval=SOON)
-        assert [request.action for request in unnamed.requests] == ["GetContextInfo", "SyncContext", "GetContextInfo"]
+        asked = [request.action for request in unnamed.requests]
+        assert asked == ["GetContextInfo", "DescribeSessionContexts", "SyncContext", "GetContextInfo"]
 
     def test_without_that_look_nothing_is_triggered(self, unnamed: ScriptedServer, manager: ContextManager) -> None:
         unnamed.script("GetContextInfo", Dropped())
@@ -331,9 +358,49 @@ class TestUnnamedTasks:
         result = manager.sync(retry_interval=SOON)
         assert [task.start_time for task in result.tasks] == [200]
 
+    @pytest.mark.parametrize("left", [listed(), listed(entry(start=100))], ids=["nothing", "what was there before"])
+    def test_a_task_that_vanished_is_unproven(
+        self, unnamed: ScriptedServer, manager: ContextManager, left: dict[str, object]
+    ) -> None:
+        unnamed.script("GetContextInfo", left, listed(entry("Running")), left)
+        result = manager.sync(retry_interval=SOON)
+        assert (result.success, result.error_message.partition("]")[0]) == (False, "[Sync.Unproven")
+
+    def test_another_task_that_ran_before_and_vanished_is_unproven(
+        self, unnamed: ScriptedServer, manager: ContextManager
+    ) -> None:
+        unnamed.script("GetContextInfo", listed(entry("Running", start=100)), listed())
+        result = manager.sync(retry_interval=SOON)
+        assert (result.success, result.error_message.partition("]")[0]) == (False, "[Sync.Unproven")
+
+    @pytest.mark.parametrize(
+        "bindings",
+        [bound("/a", "/b"), refused("InvalidAction.NotFound", "no such action"), ok("<not a list>")],
+        ids=["listed", "refused", "unreadable"],
+    )
+    def test_a_binding_that_is_listed_late_is_waited_for(
+        self, unnamed: ScriptedServer, manager: ContextManager, bindings: dict[str, object]
+    ) -> None:
+        first, last = entry(path="/a"), entry("Failed", path="/b", error="disk full")
+        unnamed.script("DescribeSessionContexts", bindings)
+        unnamed.script("GetContextInfo", listed(), listed(first), listed(first, last))
+        result = manager.sync(retry_interval=SOON)
+        assert result.error_message.endswith("failed: SdkCtx-1 at /b: disk full")
+
+    def test_a_session_with_nothing_bound_says_so(self, unnamed: ScriptedServer, manager: ContextManager) -> None:
+        unnamed.script("DescribeSessionContexts", bound())
+        unnamed.script("GetContextInfo", listed())
+        result = manager.sync(retry_interval=SOON)
+        assert (result.success, result.nothing_to_sync, result.note) == (
+            True,
+            True,
+            "no context is bound in the session: there was nothing to sync",
+        )
+
     def test_the_success_of_one_binding_is_not_that_of_all(
         self, unnamed: ScriptedServer, unsettled: ContextManager
     ) -> None:
+        unnamed.script("DescribeSessionContexts", bound("/a", "/b"))
         half = listed(entry(path="/a"), entry("Running", path="/b"))
         whole = listed(entry(path="/a"), entry("Failed", path="/b", error="disk full"))
         unnamed.script("GetContextInfo", listed(), half, whole)

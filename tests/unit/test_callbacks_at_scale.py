@@ -13,9 +13,10 @@ import pytest
 from ctxmgr import Client, ContextStatusData
 from ctxmgr._io import Closing, HttpWire, Jobs
 from ctxmgr.background import Background, Waiting
-from ctxmgr.completion import Budget, Found, SnapshotWait, Target, TaskWait, Wait
+from ctxmgr.completion import Budget, Found, Target, TaskWait, Wait
 from ctxmgr.config import resolve
 from ctxmgr.polling import Poller
+from ctxmgr.snapshot import SnapshotWait
 from ctxmgr.transport import Transport
 from tests.support.answers import listed, started
 from tests.support.programs import output_of

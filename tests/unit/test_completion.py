@@ -25,10 +25,12 @@ from ctxmgr import (
     ThrottledError,
     TransportError,
 )
-from ctxmgr.completion import Budget, Found, Pace, SnapshotWait, Target, TaskWait, Verdict, Wait, judge
+from ctxmgr.completion import BindingKey, Budget, Found, Pace, Target, TaskWait, Verdict, Wait, judge
+from ctxmgr.snapshot import SnapshotWait
 
 ALL = Target("upload")
 ONE = Target("upload", "SdkCtx-1", "/data")
+BOTH = [("SdkCtx-1", "/a"), ("SdkCtx-1", "/b")]
 TROUBLE = ConnectionFailed("the connection broke")
 NOT_SUCCESS = ["success", "SUCCESS", "Succeeded", "Success ", "Finished", "Running", "Waiting", ""]
 PASSING = [
@@ -78,9 +80,14 @@ def old(status: str = "Success", *, path: str = "/data", error: str = "") -> Con
 
 
 def snapshot(
-    *before: ContextStatusData, target: Target = ONE, max_retries: int = 50, settle_polls: int = 3
+    *before: ContextStatusData,
+    target: Target = ONE,
+    max_retries: int = 50,
+    settle_polls: int = 3,
+    bindings: Sequence[BindingKey] | None = None,
 ) -> SnapshotWait:
-    return SnapshotWait(target, before, Budget(max_retries, 100), settle_polls=settle_polls)
+    budget = Budget(max_retries, 100)
+    return SnapshotWait(target, before, budget, settle_polls=settle_polls, bindings=bindings)
 
 
 def blind(*, target: Target = ONE, max_retries: int = 50) -> SnapshotWait:
@@ -267,18 +274,45 @@ class TestSettling:
         assert decided(snapshot(task("Running", start=0)), [task(start=0)]).success
 
     def test_the_same_start_at_another_binding_is_another_task(self) -> None:
-        wait = snapshot(old("Running", path="/a"), target=ALL)
+        wait = snapshot(old("Running", path="/a"), target=ALL, bindings=[("SdkCtx-1", "/b")])
         assert decided(wait, [old(path="/b")]).success
 
     def test_the_same_start_in_another_context_is_another_task(self) -> None:
         elsewhere = attrs.evolve(old(), context_id="SdkCtx-2")
-        assert decided(snapshot(old("Running"), target=ALL), [elsewhere]).success
+        wait = snapshot(old("Running"), target=ALL, bindings=[("SdkCtx-2", "/data")])
+        assert decided(wait, [elsewhere]).success
 
 
 class TestSeveralBindings:
     def test_all_new_and_successful_is_success_at_once(self) -> None:
         both = [task(path="/a"), task(path="/b")]
-        assert decided(snapshot(target=ALL), both) == Verdict(success=True, tasks=tuple(both))
+        assert decided(snapshot(target=ALL, bindings=BOTH), both) == Verdict(success=True, tasks=tuple(both))
+
+    def test_success_in_all_that_are_listed_is_none_before_the_last_is_listed(self) -> None:
+        first, last = task(path="/a"), task("Failed", path="/b", error="disk full")
+        wait = snapshot(target=ALL, bindings=BOTH)
+        assert not decided(wait, [first], [first], [first, task("Running", path="/b")], [first, last]).success
+
+    def test_where_the_bindings_are_unknown_the_list_must_hold_still_before_a_success(self) -> None:
+        first, last = task(path="/a"), task("Failed", path="/b", error="disk full")
+        assert not decided(snapshot(target=ALL), [first], [first], [first, last], [first, last], [first, last]).success
+
+    def test_where_the_bindings_are_unknown_a_list_that_holds_still_is_believed(self) -> None:
+        assert decided(snapshot(target=ALL), *[[task()]] * 3) == Verdict(success=True, tasks=(task(),))
+
+    def test_what_was_unbound_long_ago_does_not_count(self) -> None:
+        stale = old("Failed", path="/gone")
+        wait = snapshot(stale, target=ALL, bindings=[("SdkCtx-1", "/a")])
+        assert decided(wait, [stale, task(path="/a")]).tasks == (task(path="/a"),)
+
+    def test_what_was_bound_meanwhile_counts(self) -> None:
+        wait = snapshot(target=ALL, bindings=[("SdkCtx-1", "/a")])
+        assert not decided(wait, [task(path="/a"), task("Failed", path="/new", error="disk full")]).success
+
+    def test_a_session_with_nothing_bound_says_so(self) -> None:
+        verdict = decided(snapshot(target=ALL, bindings=[]), [], [], [])
+        note = "no context is bound in the session: there was nothing to sync"
+        assert verdict == Verdict(success=True, nothing_to_sync=True, note=note)
 
     def test_the_same_path_in_two_contexts_is_two_bindings(self) -> None:
         other = attrs.evolve(old(), context_id="SdkCtx-2")
@@ -296,7 +330,7 @@ class TestSeveralBindings:
 
     def test_one_failed_names_that_one_only(self) -> None:
         found = [task(path="/a"), task("Failed", path="/b", error="disk full")]
-        verdict = decided(snapshot(target=ALL), found)
+        verdict = decided(snapshot(target=ALL, bindings=BOTH), found)
         assert verdict == Verdict.failure(
             "Sync.Failed", "the upload of all bound contexts failed: SdkCtx-1 at /b: disk full", found
         )
@@ -308,12 +342,58 @@ class TestSeveralBindings:
 
     def test_all_failed_tells_every_reason(self) -> None:
         found = [task("Failed", path="/a", error="disk full"), task("Failed", path="/b", error="no such bucket")]
-        message = decided(snapshot(target=ALL), found).error_message
+        message = decided(snapshot(target=ALL, bindings=BOTH), found).error_message
         assert message.endswith("SdkCtx-1 at /a: disk full; SdkCtx-1 at /b: no such bucket")
 
     def test_an_earlier_task_that_never_ends_in_one_of_them_is_waited_for(self) -> None:
         wait = snapshot(old("Running", path="/a"), old(path="/b"), target=ALL)
         assert_undecided(wait, *[[old("Running", path="/a"), task(path="/b")]] * 8)
+
+
+class TestVanished:
+    """What was seen under way and is gone without its end having been told."""
+
+    @pytest.mark.parametrize("left", [[], [old()]], ids=["an empty list", "the entry of before"])
+    def test_a_task_of_ours_that_vanished_is_unproven(self, left: list[ContextStatusData]) -> None:
+        verdict = decided(snapshot(*left), [task("Running")], left, left, left)
+        assert verdict == Verdict.failure(
+            "Sync.Unproven",
+            "the server no longer lists what it showed of the upload of SdkCtx-1 at /data, and never told how it "
+            "ended: SdkCtx-1 at /data was Running; nothing proves that it was done: call sync() again",
+            left,
+        )
+
+    def test_a_queued_task_that_vanished_is_unproven(self) -> None:
+        assert decided(snapshot(), [task("Waiting", start=0)], [], [], []).error_message.startswith("[Sync.Unproven]")
+
+    def test_an_earlier_task_that_vanished_is_unproven(self) -> None:
+        assert decided(snapshot(old("Running")), [], [], []).error_message.startswith("[Sync.Unproven]")
+
+    def test_an_earlier_task_that_vanished_does_not_matter_once_ours_ended(self) -> None:
+        assert decided(snapshot(old("Running")), [task()]).success
+
+    def test_one_of_ours_that_vanished_spoils_the_success_of_another(self) -> None:
+        ended = task(start=300)
+        verdict = decided(snapshot(), [task("Running")], [ended], [ended], [ended])
+        assert verdict.error_message.startswith("[Sync.Unproven]")
+
+    def test_a_task_that_comes_back_and_ends_is_success(self) -> None:
+        assert decided(snapshot(), [task("Running")], [], [], [task()]).success
+
+    def test_an_end_that_was_told_stands_though_its_entry_vanishes(self) -> None:
+        wait = snapshot(target=ALL, bindings=BOTH)
+        polls = [[task(path="/a"), task("Running", path="/b")], [task("Running", path="/b")], [task(path="/b")]]
+        assert decided(wait, *polls).tasks == (task(path="/a"), task(path="/b"))
+
+    def test_a_failure_that_was_told_stands_though_a_success_follows(self) -> None:
+        wait = snapshot(target=ALL, bindings=BOTH)
+        failed = task("Failed", path="/a", error="disk full")
+        polls = [[failed, task("Running", path="/b")], [task(path="/a"), task(path="/b")]]
+        assert "disk full" in decided(wait, *polls).error_message
+
+    def test_an_earlier_failure_that_vanished_is_still_a_failure(self) -> None:
+        verdict = decided(snapshot(old("Failed", error="disk full")), [], [], [])
+        assert verdict.error_message.startswith("[Sync.NotStarted]")
 
 
 class TestBlindSnapshot:
@@ -440,6 +520,24 @@ class TestTaskWait:
     )
     def test_its_id_on_an_entry_of_something_else_is_no_evidence(self, other: ContextStatusData) -> None:
         assert_undecided(tasks("t-1"), [other])
+
+    def test_an_id_that_was_told_failed_has_failed_whatever_is_told_later(self) -> None:
+        wait = tasks("t-1", "t-2", target=ALL)
+        failed = task("Failed", task_id="t-1", error="disk full")
+        verdict = decided(wait, [failed], [task(task_id="t-1"), task(task_id="t-2", path="/b")])
+        assert verdict.error_message.endswith("SdkCtx-1 at /data: disk full")
+
+    def test_a_success_that_turns_into_a_failure_has_failed(self) -> None:
+        wait = tasks("t-1", "t-2", target=ALL)
+        polls = [[task(task_id="t-1")], [task("Failed", task_id="t-1"), task(task_id="t-2", path="/b")]]
+        assert not decided(wait, *polls).success
+
+    def test_no_task_at_all_means_that_nothing_is_bound(self) -> None:
+        verdict = decided(tasks(target=ALL), [])
+        assert (verdict.nothing_to_sync, verdict.note) == (
+            True,
+            "no context is bound in the session: there was nothing to sync",
+        )
 
     def test_an_empty_list_is_no_evidence_however_often_it_comes(self) -> None:
         assert_undecided(tasks("t-1"), *[[]] * 100)
