@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -23,7 +25,7 @@ from .config import Config
 from .errors import ConnectionFailed, RequestTimeout, TransportError
 from .protocol import redacted
 
-__all__ = ["CuttableAdapter", "keep_credentials_out_of_logs", "root_cause", "transport_error"]
+__all__ = ["CuttableAdapter", "keep_credentials_out_of_logs", "leave_to_parent", "root_cause", "transport_error"]
 
 
 class CuttableAdapter(HTTPAdapter):
@@ -63,6 +65,10 @@ class CuttableAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pools
         return manager
 
+    def leave(self) -> None:
+        """Close a forked child's descriptors of the connections, and none of these themselves."""
+        self._open.leave()
+
     def cut(self) -> None:
         """Break every connection, now and from now on: whoever waits for an answer gets an error at once."""
         self._open.cut()
@@ -83,6 +89,14 @@ class _Connections:
             if self._are_cut:
                 _break(connection)
 
+    def leave(self) -> None:
+        """Close this process's descriptors of them. Nothing is sent, and nothing shut down."""
+        self._guard = threading.Lock()
+        for connection in list(self._open):
+            if (sock := _plain_socket(connection)) is not None and sock.fileno() >= 0:
+                os.close(sock.detach())
+        self._open.clear()
+
     def cut(self) -> None:
         """Break them all, and each that is still to come."""
         with self._guard:
@@ -91,9 +105,42 @@ class _Connections:
                 _break(connection)
 
 
-def _break(connection: HTTPConnection) -> None:
+def _plain_socket(connection: HTTPConnection) -> socket.socket | None:
     # through a proxy that speaks TLS itself, the TLS to the service wraps the socket once more
-    sock = getattr(connection.sock, "socket", connection.sock)
+    sock: socket.socket | None = getattr(connection.sock, "socket", connection.sock)
+    return sock
+
+
+def leave_to_parent(session: requests.Session) -> None:
+    """Have a session that a forked child inherited make connections of its own. Those there are stay the parent's.
+
+    This holds for requests' own adapters and what is derived from them; what others keep, they have to see to.
+    """
+    if isinstance(session.cookies, RequestsCookieJar):
+        session.cookies = session.cookies.copy()  # the old ones' lock may be held for ever
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            if isinstance(adapter, CuttableAdapter):
+                adapter.leave()
+            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                for pool in list(manager.pools._container.values()):
+                    _leave_pool(pool)
+            # as if unpickled: set up alike, and without connections
+            adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined] # requests' types lack them
+
+
+def _leave_pool(pool: HTTPConnectionPool) -> None:
+    """Empty a pool, whose lock may be held for ever and is asked for when the pool goes."""
+    idle = pool.pool
+    if idle is not None:
+        connections = [connection for connection in idle.queue if connection is not None]
+        idle.__init__(idle.maxsize)  # type: ignore[misc] # makes its locks anew
+        for connection in connections:
+            connection.close()  # a socket's close() says nothing to the other side
+
+
+def _break(connection: HTTPConnection) -> None:
+    sock = _plain_socket(connection)
     if sock is not None:
         with contextlib.suppress(OSError):
             # the plain socket's shutdown: the TLS one's would pull its state from under a reading thread

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
-import heapq
-import itertools
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from os import PathLike
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import requests
 
 from ._embedded import open_service
-from ._http import CuttableAdapter, keep_credentials_out_of_logs, root_cause, transport_error
+from ._forks import renewed_in_child
+from ._http import CuttableAdapter, keep_credentials_out_of_logs, leave_to_parent, root_cause, transport_error
 from ._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
+from ._steps import Repeating, Steps
 from ._urllogs import kept_out_of_logs
 from .config import Config
 from .errors import ClosedError
@@ -48,6 +47,7 @@ Waitable = Annotated[_T, "ready at once"]
 HttpSession = requests.Session
 Lock = threading.Lock
 now = time.monotonic
+_callbacks = threading.local()  # of any client: two that wait for each other's callbacks would wait for ever
 
 
 class Closing:
@@ -55,6 +55,14 @@ class Closing:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Make the lock within anew in a forked child."""
+        was_set = self._event.is_set()
+        self._event = threading.Event()
+        if was_set:
+            self._event.set()
 
     @property
     def is_set(self) -> bool:
@@ -94,6 +102,11 @@ class HttpWire:
         self._session = session
         self._template: requests.PreparedRequest | None = None
         self._settings: Mapping[str, Any] = {}
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the connections to the parent in a forked child, which makes its own: also in a caller's session."""
+        leave_to_parent(self._session)
 
     def open(self) -> None:
         """Make ready to send. Connections are made when they are needed."""
@@ -221,14 +234,23 @@ class LocalWire:
 
     Args:
         folder: the service's data folder; made if it does not exist.
+        executor: needed in asyncio only; here the caller's own thread does the work.
     """
 
-    def __init__(self, folder: str | PathLike[str]) -> None:
+    def __init__(self, folder: str | PathLike[str], executor: Executor | None = None) -> None:
         self._folder = folder
+        self._closed = False
+        self._begin()
+        renewed_in_child(self)
+
+    def _begin(self) -> None:
         self._guard = threading.Lock()
         self._service: ContextService | None = None
         self._parked: set[threading.Event] = set()
-        self._closed = False
+
+    def renew(self) -> None:
+        """Leave the service to the parent in a forked child, which opens one of its own when it needs it."""
+        self._begin()
 
     def open(self) -> None:
         """Open the data folder.
@@ -297,41 +319,22 @@ class LocalWire:
             service.close()
 
 
-class Repeating:
-    """A step that runs again and again on a worker until it has nothing more to do."""
-
-    def __init__(self, jobs: Jobs, step: Callable[[], float | None], abandoned: Callable[[], None]) -> None:
-        self.step = step
-        self.abandoned = abandoned
-        self.turn = 0
-        self.running = False
-        self.woken = False
-        self._jobs = jobs
-
-    def wake(self) -> None:
-        """Let the next run come now."""
-        self._jobs._wake(self)
-
-
 class Jobs:
-    """Runs short steps on a few threads, however many wait: a step that waits for its time holds no thread.
-
-    The threads are daemons, unlike those of concurrent.futures, whose exit hook joins them: a server that does not
-    answer must not keep the interpreter from ending. An exit hook ends what is left instead.
+    """Runs short steps on an executor, however many wait: a step that waits for its time holds no thread.
 
     Args:
-        workers: threads at most; they start when there is something to do.
+        workers: threads of the executor, if none is given.
+        executor: the caller's, left open.
+        wire: what is closed with the jobs at the interpreter's exit, so that none of them holds it up.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._changed = threading.Condition()
-        self._queue: list[tuple[float, int, int, Repeating]] = []
-        self._order = itertools.count()
-        self._live: set[Repeating] = set()
-        self._threads: list[threading.Thread] = []
-        self._parked = 0
-        self._closed = False
+    def __init__(self, workers: int, executor: Executor | None, wire: HttpWire | LocalWire) -> None:
+        self._steps = Steps(workers, executor, wire.close)
+
+    @property
+    def in_callback(self) -> bool:
+        """Whether it is a callback that asks."""
+        return getattr(_callbacks, "depth", 0) > 0
 
     def start(self, run: Callable[[], _T], abandoned: Callable[[], None]) -> Waitable[_T]:
         """Run at once what the caller may wait for: here, in the caller's own thread.
@@ -345,127 +348,51 @@ class Jobs:
             abandoned()
             raise
 
-    def repeat(self, step: Callable[[], float | None], abandoned: Callable[[], None]) -> Repeating:
+    def repeat(self, step: Callable[[], float | None], abandoned: Callable[[], None], group: str) -> Repeating:
         """Run a step on a worker, again and again.
 
         Args:
-            step: gives the seconds until its next run, or ``None`` when it is through.
+            step: returns the seconds until its next run, or ``None`` when it is through.
             abandoned: called once instead of further runs if the jobs are closed or the step fails.
+            group: the session it belongs to.
         """
-        job = Repeating(self, step, abandoned)
-        with self._changed:
-            closed = self._closed
-            if not closed:
-                self._live.add(job)
-                self._schedule(job, 0)
-                if len(self._threads) < min(self._workers, len(self._live)):
-                    self._spawn()
-        if closed:
-            abandoned()
-        return job
+        return self._steps.repeat(step, abandoned, group)
 
-    def call_back(self, callback: Callable[[bool], object], ok: bool) -> None:
-        """Call the user's callback; what it raises is logged and goes no further."""
+    def run_aside(self, run: Callable[[], None], group: str) -> None:
+        """Run on a worker, or here if there is none any more, what must not hold up who asks for it."""
+        self._steps.repeat(run, run, group)
+
+    def call_back(self, callback: Callable[[bool], object], ok: bool, returned: Callable[[], None]) -> None:
+        """Call the user's callback; what it raises is logged and goes no further, whatever it is.
+
+        Args:
+            returned: called afterwards.
+        """
+        _callbacks.depth = getattr(_callbacks, "depth", 0) + 1
         try:
             callback(ok)
-        except (Exception, SystemExit):  # sys.exit() in a callback would end the worker, and with it others' callbacks
+        except BaseException:
             _log.exception("the callback of a sync raised; the sync itself %s", "succeeded" if ok else "failed")
+        finally:
+            _callbacks.depth -= 1
+            returned()
+
+    def finish(self, group: str, done: Callable[[], bool]) -> None:
+        """Wait until something is done that jobs of a group do; ``notify`` has it looked at again."""
+        self._steps.finish(group, done)
+
+    def notify(self) -> None:
+        """Have those who wait in ``finish`` look again whether it is done."""
+        self._steps.notify()
 
     def may_park(self) -> bool:
-        """Ask for leave to hold a worker while a request parks; ``unpark`` gives it back. One worker stays free."""
-        with self._changed:
-            if self._parked >= self._workers - 1:
-                return False
-            self._parked += 1
-            return True
+        """Ask for leave to hold a worker while a request parks; ``unpark`` gives it back."""
+        return self._steps.may_park()
 
     def unpark(self) -> None:
         """Give back the leave to park."""
-        with self._changed:
-            self._parked -= 1
+        self._steps.unpark()
 
     def close(self) -> None:
         """Abandon what is not through, in this thread, without waiting for steps under way."""
-        with self._changed:
-            self._closed = True
-            abandoned = list(self._live)
-            self._live.clear()
-            self._queue.clear()
-            self._changed.notify_all()
-        for job in abandoned:
-            _abandon(job)
-
-    def _schedule(self, job: Repeating, delay: float) -> None:
-        job.turn += 1
-        heapq.heappush(self._queue, (now() + delay, next(self._order), job.turn, job))
-        self._changed.notify()
-
-    def _wake(self, job: Repeating) -> None:
-        with self._changed:
-            if job.running:
-                job.woken = True
-            elif job in self._live:
-                self._schedule(job, 0)
-
-    def _spawn(self) -> None:
-        _close_at_exit(self)
-        thread = threading.Thread(target=self._work, name=f"ctxmgr-worker-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _work(self) -> None:
-        while (job := self._take()) is not None:
-            delay = self._run(job)
-            with self._changed:
-                job.running = False
-                if delay is None:
-                    self._live.discard(job)
-                elif not self._closed:
-                    self._schedule(job, 0 if job.woken else delay)
-
-    def _take(self) -> Repeating | None:
-        """Wait for the next step that is due; ``None`` once closed."""
-        with self._changed:
-            while not self._closed:
-                wait = None
-                while self._queue:
-                    due, _, turn, job = self._queue[0]
-                    if turn == job.turn and (wait := due - now()) > 0:
-                        break
-                    heapq.heappop(self._queue)
-                    if turn == job.turn:
-                        job.running, job.woken = True, False
-                        return job
-                self._changed.wait(wait)
-        return None
-
-    def _run(self, job: Repeating) -> float | None:
-        try:
-            return job.step()
-        except Exception:
-            _log.exception("a step of a waiting sync failed; it is given up")
-            _abandon(job)
-            return None
-
-
-def _abandon(job: Repeating) -> None:
-    try:
-        job.abandoned()
-    except Exception:
-        _log.exception("a waiting sync could not be given up cleanly")
-
-
-_working: weakref.WeakSet[Jobs] = weakref.WeakSet()
-
-
-def _close_at_exit(jobs: Jobs) -> None:
-    """Have the jobs closed when the interpreter ends, so that every callback is called."""
-    if not _working:
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
-    _working.add(jobs)
-
-
-def _close_all() -> None:
-    for jobs in list(_working):
-        jobs.close()
+        self._steps.close()

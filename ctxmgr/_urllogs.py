@@ -8,6 +8,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
+from ._forks import renewed_in_child
+
 __all__ = ["kept_out_of_logs"]
 
 
@@ -16,6 +18,11 @@ class _HideTargets(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
+        self.renew()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Hide nothing yet; nor does a forked child."""
         self._guard = threading.Lock()
         self._targets: Counter[str] = Counter()
 

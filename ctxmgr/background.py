@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ._forks import renewed_in_child
 from ._io import Jobs, Lock, Repeating, now
 from .completion import Found, Pace, Verdict, Wait, judge
 from .errors import CtxmgrError
@@ -23,9 +24,9 @@ _GATHER = 0.02  # seconds before a first poll, so that syncs that begin together
 class Waiting:
     """A sync that is waited for in the background, and the callback that is owed its outcome, once."""
 
-    def __init__(self, callback: Callable[[bool], object], jobs: Jobs) -> None:
+    def __init__(self, callback: Callable[[bool], object], debt: _Debt) -> None:
         self.due = 0.0
-        self._jobs: Jobs = jobs
+        self._debt: _Debt = debt
         self._owed: Callable[[bool], object] | None = callback
         self._verdict: Verdict | None = None
         self._wait: Wait | None = None
@@ -41,6 +42,11 @@ class Waiting:
         """What decides when it is done."""
         assert self._wait is not None, "only an accepted sync is waited for"
         return self._wait
+
+    @property
+    def session_id(self) -> str:
+        """The session it is a sync of."""
+        return self._debt.session_id
 
     @property
     def decided(self) -> bool:
@@ -71,12 +77,7 @@ class Waiting:
         if callback is not None:
             if verdict is not None and not verdict.success:
                 _log.warning("a sync with a callback failed: %s", verdict.error_message)
-            self._jobs.call_back(callback, verdict is not None and verdict.success)
-
-    def deliver_as_step(self) -> float | None:
-        """Deliver, as a step that runs once."""
-        self.deliver()
-        return None
+            self._debt.pay(callback, verdict is not None and verdict.success)
 
 
 class Background:
@@ -90,8 +91,31 @@ class Background:
     def __init__(self, poller: Poller, jobs: Jobs) -> None:
         self.poller: Poller = poller
         self.jobs: Jobs = jobs
+        self.renew()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Begin without a wait; so does a forked child, since those there are, are its parent's."""
         self.lock = Lock()
         self.sessions: dict[tuple[str, bool], _SessionWaits] = {}
+        self.debts: dict[str, _Debt] = {}
+
+    def owe(self, session_id: str, callback: Callable[[bool], object]) -> Waiting:
+        """Note that a sync of a session is begun, and that its callback is owed its outcome."""
+        with self.lock:
+            debt = self.debts.setdefault(session_id, _Debt(self, session_id))
+            debt.uncalled += 1
+            debt.unreturned += 1
+        return Waiting(callback, debt)
+
+    def finish(self, session_id: str) -> None:
+        """Wait until each sync begun in a session has its outcome, and its callback was called and has returned.
+
+        A callback that waits here itself can't wait for callbacks to return, its own among them: only for the calls.
+        """
+        debt = self.debts.get(session_id)
+        if debt is not None:
+            self.jobs.finish(session_id, debt.is_called if self.jobs.in_callback else debt.is_paid)
 
     def add(self, session_id: str, waiting: Waiting) -> None:
         """Wait for a sync of a session, then call its callback."""
@@ -104,15 +128,49 @@ class Background:
             waits.members.append(waiting)
             look = not fresh and waits.expect(waiting)
         if fresh:
-            waits.job = self.jobs.repeat(waits.step, waits.abandon)
+            waits.job = self.jobs.repeat(waits.step, waits.abandon, session_id)
         elif look:
-            self.jobs.repeat(waits.look, waits.abandon)
+            self.jobs.repeat(waits.look, waits.abandon, session_id)
         else:
             waits.wake()
 
     def conclude(self, waiting: Waiting) -> None:
         """Have the callback of a decided wait called where it holds up nobody."""
-        self.jobs.repeat(waiting.deliver_as_step, waiting.deliver)
+        self.jobs.run_aside(waiting.deliver, waiting.session_id)
+
+
+class _Debt:
+    """The callbacks of a session's syncs that are yet to be called, or to return."""
+
+    def __init__(self, background: Background, session_id: str) -> None:
+        self.session_id = session_id
+        self.uncalled = 0
+        self.unreturned = 0
+        self._background: Background = background
+
+    def is_called(self) -> bool:
+        """Whether each callback has been called."""
+        return not self.uncalled
+
+    def is_paid(self) -> bool:
+        """Whether each callback has returned."""
+        return not self.unreturned
+
+    def pay(self, callback: Callable[[bool], object], ok: bool) -> None:
+        """Call a callback."""
+        with self._background.lock:
+            self.uncalled -= 1
+        self._background.jobs.notify()
+        self._background.jobs.call_back(callback, ok, self.returned)
+
+    def returned(self) -> None:
+        """Note that a callback has returned."""
+        background = self._background
+        with background.lock:
+            self.unreturned -= 1
+            if not self.unreturned and background.debts.get(self.session_id) is self:
+                del background.debts[self.session_id]
+        background.jobs.notify()
 
 
 class _SessionWaits:

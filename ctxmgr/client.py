@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from os import PathLike
 
 from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire
@@ -36,7 +37,9 @@ class Client:
         verify: a CA bundle's path, or ``True`` for the usual certificates.
         proxies: scheme to proxy URL; ``None`` leaves it to the environment.
         session: a session of your own to send with; it is not closed.
-        workers: threads that serve ``callback=`` waits.
+        workers: threads that serve ``callback=`` waits, if there is no ``executor``.
+        executor: what runs these waits instead, a step at a time, and their callbacks. It is left open; once you shut
+            it down, the callbacks that are owed are called with False. In asyncio, waits are tasks and need none.
         settle_polls: successful polls without any change after which a server without task ids is believed to have
             had nothing to do.
 
@@ -65,6 +68,7 @@ class Client:
         proxies: Mapping[str, str] | None = None,
         session: HttpSession | None = None,
         workers: int = 4,
+        executor: Executor | None = None,
         settle_polls: int = 3,
     ) -> None:
         config = resolve(
@@ -79,15 +83,18 @@ class Client:
             settle_polls=settle_polls,
         )
         wire = HttpWire(config, session)
-        self._set_up(wire, config.attempts, config.workers, config.region, config.settle_polls)
+        jobs = Jobs(config.workers, executor, wire)
+        self._set_up(wire, jobs, config.attempts, config.region, config.settle_polls)
 
     @classmethod
-    def local(cls, folder: str | PathLike[str] | None = None, *, workers: int = 4) -> Client:
+    def local(
+        cls, folder: str | PathLike[str] | None = None, *, workers: int = 4, executor: Executor | None = None
+    ) -> Client:
         """Make a client of a context service in this process: no server, no account, no network.
 
         Args:
             folder: where the service keeps its data; made if it does not exist. ``None`` takes ``CTXMGR_HOME``.
-            workers: threads that serve ``callback=`` waits.
+            workers, executor: as for ``Client``; in asyncio the executor also runs the service's own work.
 
         Raises:
             ConfigError: there is no folder.
@@ -96,13 +103,14 @@ class Client:
         if not chosen:
             raise ConfigError("no data folder: pass one to Client.local(), or set CTXMGR_HOME")
         client = cls.__new__(cls)
-        wire = LocalWire(os.path.expanduser(chosen))
-        client._set_up(wire, 1, positive("workers", workers), DEFAULT_REGION, 3)
+        wire = LocalWire(os.path.expanduser(chosen), executor)
+        jobs = Jobs(positive("workers", workers), executor, wire)
+        client._set_up(wire, jobs, 1, DEFAULT_REGION, 3)
         return client
 
-    def _set_up(self, wire: HttpWire | LocalWire, attempts: int, workers: int, region: str, settle_polls: int) -> None:
+    def _set_up(self, wire: HttpWire | LocalWire, jobs: Jobs, attempts: int, region: str, settle_polls: int) -> None:
         self._closing = Closing()
-        self._jobs = Jobs(workers)
+        self._jobs = jobs
         self._transport = Transport(wire, attempts, self._closing)
         self._poller = Poller(self._transport, self._closing)
         self._background = Background(self._poller, self._jobs)

@@ -295,7 +295,7 @@ class _BackgroundSync:
     def __init__(self, manager: ContextManager, request: SyncRequest, callback: Callable[[bool], object]) -> None:
         self._manager: ContextManager = manager
         self._request = request
-        self._waiting = Waiting(callback, manager._background.jobs)
+        self._waiting: Waiting = manager._background.owe(manager.session_id, callback)
 
     def run(self) -> ContextSyncResult:
         """Trigger it, and leave the waiting to the background."""

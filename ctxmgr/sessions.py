@@ -35,7 +35,8 @@ _GONE = "InvalidMcpSession.NotFound"
 class Session:
     """A session of the service; ``client.session(id)`` is one that exists already.
 
-    As a context manager it is deleted at the end, which uploads first what its bindings upload automatically.
+    As a context manager it is deleted at the end, which waits for the syncs begun in it, and uploads what its bindings
+    upload automatically.
     """
 
     def __init__(self, session_id: str, sessions: Sessions) -> None:
@@ -61,7 +62,8 @@ class Session:
     def delete(self, *, sync_context: bool = False, force: bool = False) -> OperationResult:
         """End the session, and wait until it has ended.
 
-        What its bindings upload automatically is uploaded first. If that fails the session stays, and nothing is lost.
+        Syncs that this client began in it end first, and their callbacks are called. Then what its bindings upload
+        automatically is uploaded. If that fails the session stays, and nothing is lost.
 
         Args:
             sync_context: upload every binding first, also those that don't do so automatically.
@@ -227,6 +229,7 @@ class Sessions:
 
     def delete(self, session_id: str, *, sync_context: bool = False, force: bool = False) -> OperationResult:
         """End a session, and wait until it has ended: see ``Session.delete``."""
+        self._background.finish(session_id)
         if sync_context:
             manager = self.manager_of(session_id)
             synced = manager.sync()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import logging
 import os
@@ -10,8 +11,9 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from ctxmgr._embedded import open_service
+from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
 from ctxmgr.config import Config
 from ctxmgr.errors import ClosedError, ConnectionFailed, RequestTimeout, TransportError
@@ -46,6 +49,8 @@ Waitable = Awaitable[_T]
 HttpSession = aiohttp.ClientSession
 Lock = threading.Lock
 now = time.monotonic
+
+_PARENTS = "the client was made before this process was forked, and belongs to the parent's loop: make one here"
 
 
 class Closing:
@@ -98,6 +103,16 @@ class HttpWire:
         self._session = session
         self._opening = asyncio.Lock()
         self._options: dict[str, Any] = {}
+        self._is_parents = False
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Leave all to the parent in a forked child: its loop watches the connections, and can't be shared."""
+        self._is_parents = True
+        if self._owns_session and self._session is not None and self._session.connector is not None:
+            # Or its end here would take the connections out of the parent's loop.
+            self._session.connector._closed = True
+            self._session.detach()
 
     async def open(self) -> None:
         """Make ready to send. Connections are made when they are needed."""
@@ -199,6 +214,8 @@ class HttpWire:
             yield response
 
     async def _opened(self) -> aiohttp.ClientSession:
+        if self._is_parents:
+            raise ClosedError(_PARENTS)
         if self._session is None or not self._options:
             async with self._opening:
                 if not self._options:
@@ -222,7 +239,7 @@ class HttpWire:
 
     async def close(self) -> None:
         """Close the connections; a caller's own session stays as it is."""
-        if self._owns_session and self._session is not None:
+        if self._owns_session and self._session is not None and not self._is_parents:
             await self._session.close()
 
 
@@ -287,14 +304,23 @@ class LocalWire:
 
     Args:
         folder: the service's data folder; made if it does not exist.
+        executor: the caller's, left open, on which the service works; ``None`` makes one of a few threads.
     """
 
-    def __init__(self, folder: str | PathLike[str]) -> None:
+    def __init__(self, folder: str | PathLike[str], executor: Executor | None = None) -> None:
         self._folder = folder
-        self._threads: ThreadPoolExecutor | None = None
+        self._executor = executor
+        self._threads: Executor | None = None
         self._opening: asyncio.Future[ContextService] | None = None
         self._parked: set[asyncio.Event] = set()
         self._closed = False
+        self._is_parents = False
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the service to the parent in a forked child."""
+        self._is_parents = True
+        self._opening = self._threads = None
 
     async def open(self) -> None:
         """Open the data folder.
@@ -330,11 +356,14 @@ class LocalWire:
         return await self._call(get_in_process, await self._opened(), context_id, path, target, revision)
 
     async def _opened(self) -> ContextService:
+        if self._is_parents:
+            raise ClosedError(_PARENTS)
         if self._closed:
             raise ClosedError("the client is closed")
         if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(4, thread_name_prefix="ctxmgr-embedded")
+                own = self._executor is None
+                self._threads = ThreadPoolExecutor(4, thread_name_prefix="ctxmgr-embedded") if own else self._executor
             loop = asyncio.get_running_loop()
             self._opening = loop.run_in_executor(self._threads, open_service, self._folder)
         # Shielded: who is cancelled while it opens must not leave a service behind that nobody closes.
@@ -376,7 +405,7 @@ class LocalWire:
                 _log.debug("the data folder could not be opened, so there is nothing to close", exc_info=True)
             else:
                 await self._call(service.close)
-        if self._threads is not None:
+        if self._threads is not None and self._executor is None:
             self._threads.shutdown(wait=False)
 
 
@@ -391,11 +420,8 @@ def _answer_or_watch(service: ContextService, request: Request) -> tuple[Watch |
 class Repeating:
     """A step that runs again and again in a task until it has nothing more to do."""
 
-    def __init__(
-        self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
+    def __init__(self, step: Callable[[], Awaitable[float | None]]) -> None:
         self.step = step
-        self.abandoned = abandoned
         self.woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -408,16 +434,29 @@ class Jobs:
 
     Args:
         workers: means nothing here: a task holds no thread.
+        executor: nor does this, where jobs are concerned.
+        wire: nor does this: nothing holds up the end of a loop or of the interpreter.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._calling: set[asyncio.Future[Any]] = set()
+    def __init__(self, workers: int, executor: Executor | None, wire: HttpWire | LocalWire) -> None:
         self._closed = False
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.renew()
+        renewed_in_child(self)
 
-    def start(
-        self, run: Callable[[], Coroutine[Any, Any, _T]], abandoned: Callable[[], Coroutine[Any, Any, None]]
-    ) -> Waitable[_T]:
+    def renew(self) -> None:
+        """Begin without a job in a forked child: those there are, are the parent's."""
+        self._tasks: dict[asyncio.Task[Any], Callable[[], None]] = {}
+        self._calling: set[asyncio.Task[None]] = set()
+        _outstanding.discard(self)
+
+    @property
+    def in_callback(self) -> bool:
+        """Whether it is a callback that asks, or a task that one began and may wait for."""
+        callback = _callback.get()
+        return callback is not None and not callback.done()
+
+    def start(self, run: Callable[[], Coroutine[Any, Any, _T]], abandoned: Callable[[], None]) -> Waitable[_T]:
         """Run at once what the caller may wait for: here, in a task, which awaiting it waits for.
 
         Args:
@@ -426,34 +465,65 @@ class Jobs:
         return self._spawn(run(), abandoned)
 
     def repeat(
-        self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], Coroutine[Any, Any, None]]
+        self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], None], group: str
     ) -> Repeating:
         """Run a step again and again.
 
         Args:
-            step: gives the seconds until its next run, or ``None`` when it is through.
+            step: returns the seconds until its next run, or ``None`` when it is through.
             abandoned: called instead of further runs if the jobs are closed or the step fails.
+            group: means nothing here.
         """
-        job = Repeating(step, abandoned)
+        job = Repeating(step)
         if self._closed:
-            self._drain(abandoned())
+            abandoned()
         else:
-            self._spawn(self._run(job), abandoned)
+            self._spawn(_run(job, abandoned), abandoned)
         return job
 
-    async def call_back(self, callback: Callable[[bool], object], ok: bool) -> None:
-        """Call the user's callback, plain or async; what it raises is logged and goes no further."""
+    def run_aside(self, run: Callable[[], None], group: str) -> None:
+        """Run what holds up nobody: here, at once."""
+        run()
+
+    def call_back(self, callback: Callable[[bool], object], ok: bool, returned: Callable[[], None]) -> None:
+        """Call the user's callback, plain or async; what it raises is logged and goes no further, whatever it is.
+
+        Args:
+            returned: called afterwards.
+        """
         try:
             outcome = callback(ok)
-        except Exception:
+        except BaseException:
             _log_raised(ok)
+            outcome = None
+        if not inspect.isawaitable(outcome):
+            returned()
             return
-        if inspect.isawaitable(outcome):
-            # Shielded, and waited for by close(): the user's own work is not to be cut off halfway.
-            calling = asyncio.ensure_future(_finished(outcome, ok))
-            self._calling.add(calling)
-            calling.add_done_callback(self._calling.discard)
-            await asyncio.shield(calling)
+        finished = _finished(outcome, ok, returned)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(finished)  # the loop ended before the client was closed, and now the interpreter ends
+            return
+        calling = loop.create_task(finished)
+        self._calling.add(calling)
+        calling.add_done_callback(self._calling.discard)
+
+    async def finish(self, group: str, done: Callable[[], bool]) -> None:
+        """Wait until something is done that jobs do; ``notify`` has it looked at again."""
+        while not done():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    def notify(self) -> None:
+        """Have those who wait in ``finish`` look again whether it is done."""
+        for waiter in self._waiters:
+            if not waiter.done() and not waiter.get_loop().is_closed():
+                waiter.set_result(None)
 
     def may_park(self) -> bool:
         """Ask for leave to park a request: always given, since a parked one holds no thread."""
@@ -463,65 +533,91 @@ class Jobs:
         """Give back the leave to park."""
 
     async def close(self) -> None:
-        """Abandon what is not through, and wait until it has ended and every callback has returned."""
+        """Abandon what is not through, and wait until it has ended and every callback has returned.
+
+        A callback that closes waits for neither: another may be closing too, and would wait for it.
+        """
         self._closed = True
+        self.abandon()
         current = asyncio.current_task()
-        while waiting := {task for task in self._tasks if task is not current}:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        others = {task for task in self._tasks if task is not current}
+        for task in others:
+            task.cancel()
+        if self.in_callback:
+            return
+        while unfinished := {task for task in {*self._tasks, *self._calling} if task is not current}:
+            await asyncio.gather(*unfinished, return_exceptions=True)
             await asyncio.sleep(0)  # gathering what has ended already gives the loop no turn to let go of it
-        while calling := {future for future in self._calling if future is not current}:
-            await asyncio.gather(*calling, return_exceptions=True)
-            await asyncio.sleep(0)
 
-    async def _run(self, job: Repeating) -> None:
-        try:
-            while (delay := await job.step()) is not None:
-                await _happens(job.woken, delay)
-                job.woken.clear()
-        except Exception:
-            _log.exception("a step of a waiting sync failed; it is given up")
-            await job.abandoned()
+    def abandon(self) -> None:
+        """Say of what is not through that it failed."""
+        for abandoned in list(self._tasks.values()):
+            try:
+                abandoned()
+            except BaseException:
+                _log.exception("a waiting sync could not be given up cleanly")
 
-    def _spawn(
-        self, coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], Coroutine[Any, Any, None]]
-    ) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(_abandoning(coroutine, abandoned))
-        self._tasks.add(task)
+    def _spawn(self, coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], None]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(self._abandoning(coroutine, abandoned))
+        self._tasks[task] = abandoned
+        _outstanding.add(self)
 
         def ended(task: asyncio.Task[_T]) -> None:
-            self._tasks.discard(task)
+            if self._tasks.pop(task, None) is not None and not self._tasks:
+                _outstanding.discard(self)
             if task.cancelled():
                 # A task that is cancelled before it begins runs none of its code, so it could not abandon by itself.
                 coroutine.close()
-                self._drain(abandoned())
+                abandoned()
 
         task.add_done_callback(ended)
         return task
 
-    def _drain(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run to its end what close() waits for and does not cancel."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._calling.add(task)
-        task.add_done_callback(self._calling.discard)
+    async def _abandoning(self, coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], None]) -> _T:
+        """Run a coroutine; if that fails or is cancelled, abandon what it was to do before letting that be known."""
+        try:
+            return await coroutine
+        except BaseException as error:
+            before = set(self._calling)
+            abandoned()
+            begun = self._calling - before
+            if begun and isinstance(error, asyncio.CancelledError):
+                await asyncio.wait(begun)  # a loop that ends waits for this task, and not for those it began
+            raise
 
 
-async def _abandoning(coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], Coroutine[Any, Any, None]]) -> _T:
-    """Run a coroutine; if it is cancelled, abandon what it was to do before letting that be known."""
+#: The jobs with waits that no loop has ended yet: a loop that is dropped, not closed by asyncio.run(), ends none.
+_outstanding: set[Jobs] = set()
+
+#: The task of the async callback that a task belongs to, of any client.
+_callback: ContextVar[asyncio.Task[None] | None] = ContextVar("ctxmgr_callback", default=None)
+
+
+@atexit.register
+def _abandon_all() -> None:
+    for jobs in list(_outstanding):
+        jobs.abandon()
+
+
+async def _run(job: Repeating, abandoned: Callable[[], None]) -> None:
     try:
-        return await coroutine
-    except asyncio.CancelledError:
-        await abandoned()
-        raise
+        while (delay := await job.step()) is not None:
+            await _happens(job.woken, delay)
+            job.woken.clear()
+    except Exception:
+        _log.exception("a step of a waiting sync failed; it is given up")
+        abandoned()
 
 
-async def _finished(outcome: Awaitable[object], ok: bool) -> None:
+async def _finished(outcome: Awaitable[object], ok: bool, returned: Callable[[], None]) -> None:
     """Wait for an async callback, in a task of its own, so that what it raises is logged whoever is cancelled."""
+    _callback.set(asyncio.current_task())
     try:
         await outcome
-    except Exception:
+    except BaseException:
         _log_raised(ok)
+    finally:
+        returned()
 
 
 def _log_raised(ok: bool) -> None:

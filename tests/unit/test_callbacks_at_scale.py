@@ -52,8 +52,8 @@ class Tally:
         new = [thread for thread in threading.enumerate() if thread.ident not in self._others]
         self.threads = max(self.threads, sum("process_request_thread" not in thread.name for thread in new))
 
-    def wait(self) -> None:
-        assert self._all.wait(PATIENCE), f"{len(self.calls)} of {self._owed} callbacks were called"
+    def wait(self, patience: float = PATIENCE) -> None:
+        assert self._all.wait(patience), f"{len(self.calls)} of {self._owed} callbacks were called"
 
     def assert_once_each(self, ok: bool) -> None:
         assert Counter(self.calls) == Counter((number, ok) for number in range(self._owed))
@@ -166,7 +166,7 @@ class TestCallbacks:
 
 
 class CountingPoller(Poller):
-    """Answers for any number of tasks, without a server: they all run until they all succeed."""
+    """Answers for any number of tasks, without a server, once they all succeed: every request parks until then."""
 
     def __init__(self) -> None:
         closing = Closing()
@@ -183,8 +183,7 @@ class CountingPoller(Poller):
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
         try:
-            if park:
-                self.ended.wait(park)
+            self.ended.wait(PATIENCE)
             status = "Success" if self.ended.is_set() else "Running"
             return [
                 ContextStatusData(task_type="upload", status=status, task_id=task_id, start_time=1)
@@ -200,12 +199,12 @@ class TestTenThousandWaits:
 
     @pytest.fixture
     def jobs(self) -> Iterator[Jobs]:
-        jobs = Jobs(WORKERS)
+        jobs = Jobs(WORKERS, None, HttpWire(resolve(api_key=KEY, endpoint="http://nowhere")))
         yield jobs
         jobs.close()
 
     def test_a_poll_comes_a_little_early_to_be_shared(self, jobs: Jobs) -> None:
-        waiting = Waiting(lambda ok: None, jobs)
+        waiting: Waiting = Background(CountingPoller(), jobs).owe("s-1", lambda ok: None)
         waiting.begin(self.wait_for(1, by_task=False))
         assert [waiting.is_due(waiting.due - early) for early in (0.0, 0.02, 0.04)] == [True, True, False]
 
@@ -221,11 +220,11 @@ class TestTenThousandWaits:
         background = Background(poller, jobs)
         tally = Tally(self.MANY)
         for number in range(self.MANY):
-            waiting = Waiting(tally.callback(number), jobs)
+            waiting = background.owe("s-1", tally.callback(number))
             waiting.begin(self.wait_for(number, by_task=by_task))
             background.add("s-1", waiting)
         poller.ended.set()
-        tally.wait()
+        tally.wait(6 * PATIENCE)
         tally.assert_once_each(True)
         assert poller.asked < self.MANY / 20
         assert poller.most_at_once <= 2

@@ -1,0 +1,232 @@
+"""A client that a forked process inherits: it starts clean there, and what the parent waits for stays the parent's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from ctxmgr import Client
+from ctxmgr.testing import Service, serve
+from tests.support.answers import listed, ok, started
+from tests.support.scripted import PATIENCE, Held, ScriptedServer
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+
+KEY = "akm-0123456789"
+
+
+class Child:
+    """A forked process that does something, and tells what came of it.
+
+    Args:
+        act: what it does; what that returns is told, or what it raises.
+    """
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._told, tell = os.pipe()
+        self._process = os.fork()
+        if self._process:
+            os.close(tell)
+            return
+        try:
+            text = str(act())
+        except BaseException:
+            text = traceback.format_exc()
+        os.write(tell, text.encode())
+        os._exit(0)
+
+    def outcome(self) -> str:
+        """Wait for its end, and return what it told."""
+        with os.fdopen(self._told, "rb") as told:
+            text = told.read().decode()
+        os.waitpid(self._process, 0)
+        return text
+
+
+class Called:
+    """A callback that counts its calls, and that can be waited for."""
+
+    def __init__(self) -> None:
+        self.calls: list[bool] = []
+        self.event = threading.Event()
+
+    def __call__(self, ok: bool) -> None:
+        self.calls.append(ok)
+        self.event.set()
+
+    def wait(self) -> list[bool]:
+        assert self.event.wait(PATIENCE), "it was not called"
+        return self.calls
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serve() as service:
+        yield service
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Iterator[Client]:
+    with Client(api_key=KEY, endpoint=server.url) as client:
+        yield client
+
+
+class TestAnswers:
+    ROUNDS = 25
+    CALLS = 20
+
+    @pytest.mark.parametrize("own_session", [False, True], ids=["its own session", "a session of the caller's"])
+    def test_three_processes_never_get_one_anothers(self, service: Service, own_session: bool) -> None:
+        session = requests.Session() if own_session else None
+        with service.client(session=session) as client:
+            for name in ("parent", "one", "two"):
+                client.contexts.get(name, create=True).raise_for_error()
+            wrong = []
+            for _ in range(self.ROUNDS):
+                one = Child(lambda: self.wrong_answers(client, "one"))
+                two = Child(lambda: self.wrong_answers(client, "two"))
+                wrong += [str(self.wrong_answers(client, "parent")), one.outcome(), two.outcome()]
+        assert wrong == ["[]"] * 3 * self.ROUNDS
+
+    def wrong_answers(self, client: Client, name: str) -> list[str]:
+        answers = [client.contexts.get(name) for _ in range(self.CALLS)]
+        return [repr(each) for each in answers if not each.success or each.context.name != name]
+
+
+class TestCallbacks:
+    def test_those_of_each_process_are_called_once_in_it(self, service: Service, tmp_path: Path) -> None:
+        with service.client() as client:
+            context = client.contexts.get("callbacks", create=True).context
+            with client.sessions.create(bind={"/": context}).session as session:
+
+                def calls() -> list[list[bool]]:
+                    called = [Called() for _ in range(5)]
+                    for each in called:
+                        session.context.sync(callback=each)
+                    return [each.wait() for each in called]
+
+                calls()
+                children = [Child(calls), Child(calls)]
+                outcomes = [str(calls()), *(child.outcome() for child in children)]
+        assert outcomes == [str([[True]] * 5)] * 3
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["its own executor", "an executor of the caller's"])
+    def test_waits_begun_in_the_parent_stay_the_parents(self, server: ScriptedServer, lent: bool) -> None:
+        server.script("SyncContext", started("t-1"))
+        held = Held()
+        server.script("GetContextInfo", listed(), held)
+        executor = ThreadPoolExecutor(2) if lent else None
+        client = Client(api_key=KEY, endpoint=server.url, executor=executor)
+        called = Called()
+        client.session("s-1").context.sync(callback=called)
+        held.wait()
+
+        def close() -> list[bool]:
+            client.close()
+            return called.calls
+
+        assert Child(close).outcome() == "[]"
+        assert called.calls == []
+        client.close()
+        assert called.calls == [False]
+        if executor is not None:
+            executor.shutdown()
+
+    def test_a_child_calls_back_without_the_threads_of_the_callers_executor(self, service: Service) -> None:
+        with ThreadPoolExecutor(1) as executor, service.client(executor=executor) as client:
+            context = client.contexts.get("lent", create=True).context
+            with client.sessions.create(bind={"/": context}).session as session:
+
+                def calls() -> list[bool]:
+                    called = Called()
+                    session.context.sync(callback=called)
+                    return called.wait()
+
+                calls()
+                assert (Child(calls).outcome(), calls()) == ("[True]", [True])
+
+    def test_a_child_does_not_wait_for_its_parents_waits_when_it_leaves_a_session(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
+        held = Held()
+        server.script("SyncContext", started("t-1"))
+        server.script("GetContextInfo", listed(), held)
+        server.script("DeleteSessionAsync", ok())
+        server.script("GetSessionDetail", ok({"Status": "FINISH"}))
+        session = client.session("s-1")
+        session.context.sync(callback=Called())
+        held.wait()
+        assert Child(lambda: session.delete().success).outcome() == "True"
+
+
+class TestLocks:
+    def test_one_that_another_thread_holds_at_the_fork_holds_up_no_child(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
+        server.script("ListContexts", ok([]))
+        client.contexts.list()
+        background = client._background
+        idle = next(iter(client._transport._wire._session.adapters.values())).poolmanager  # type: ignore[union-attr]
+        pools = [pool.pool.mutex for pool in idle.pools._container.values()]
+        locks = [background.lock, client._jobs._steps._changed, *pools]
+        for lock in locks:
+            lock.acquire()
+        try:
+            child = Child(lambda: list_and_close(client))
+        finally:
+            for lock in locks:
+                lock.release()
+        assert child.outcome() == "True"
+
+
+class TestConnections:
+    def test_a_child_closes_its_descriptors_and_the_parent_goes_on_with_its_own(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
+        server.script("ListContexts", ok([]))
+        client.contexts.list()
+        before = {request.connection for request in server.requests}
+        inherited = Child(lambda: sorted({int(server.url.rpartition(":")[2])} & set(peers()))).outcome()
+        client.contexts.list()
+        assert inherited == "[]"
+        assert {request.connection for request in server.requests} == before
+
+    def test_a_call_under_way_in_the_parent_is_answered(self, server: ScriptedServer, client: Client) -> None:
+        held = Held(ok([]))
+        server.script("ListContexts", held, ok([]))
+        with ThreadPoolExecutor(1) as threads:
+            call = threads.submit(client.contexts.list)
+            held.wait()
+            child = Child(lambda: list_and_close(client))
+            told = child.outcome()
+            held.release()
+            assert call.result(PATIENCE).success
+        assert told == "True"
+
+
+def list_and_close(client: Client) -> bool:
+    success = client.contexts.list().success
+    client.close()
+    return success
+
+
+def peers() -> Iterator[int]:
+    """The ports that this process has connections to."""
+    for descriptor in range(3, 256):
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+                if duplicate.family == socket.AF_INET:
+                    yield duplicate.getpeername()[1]
+        except OSError:
+            continue
