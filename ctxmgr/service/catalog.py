@@ -33,6 +33,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ctxmgr.errors import DataFolderError
 
+from . import forks
+
 __all__ = [
     "SCHEMA",
     "Catalog",
@@ -232,6 +234,7 @@ class Catalog:
     def __init__(self, engine: Engine) -> None:
         self._reader = engine
         self._writer = engine.execution_options(ctxmgr_write=True)
+        forks.without_connections(self)
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -240,8 +243,13 @@ class Catalog:
         Only one process may be in here at a time: the caller holds the folder's opening lock.
 
         Raises:
-            DataFolderError: it is not a catalog, or was written by a newer version.
+            DataFolderError: it is not a catalog, or was written by a newer version; or this process can't use any.
         """
+        if forks.inherits_connections():
+            raise DataFolderError(
+                f"can't use the catalog {str(path)!r}: this process was forked in the middle of a transaction; "
+                "use it in a process that is started anew"
+            )
         engine = _sqlite_engine(path)
         try:
             catalog = cls(engine)
@@ -257,13 +265,13 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read one consistent state of the catalog."""
-        with self._reader.connect() as connection, connection.begin():
+        with forks.transaction(), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Write: everything or, after an exception or a crash, nothing. Writers come one after the other."""
-        with self._writer.connect() as connection, connection.begin():
+        with forks.transaction(), self._writer.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:

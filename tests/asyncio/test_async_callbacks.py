@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ctxmgr_async import Client
-from tests.support.answers import entry, listed, started
-from tests.support.scripted import PATIENCE, ScriptedServer
+from tests.support.answers import entry, listed, ok, started
+from tests.support.scripted import PATIENCE, Held, ScriptedServer
 
 KEY = "akm-0123456789"
 
@@ -78,6 +80,110 @@ async def test_a_callback_may_close_the_client(client: Client) -> None:
 
     client.session("s-1").context.sync(callback=callback)
     await asyncio.wait_for(closed.wait(), PATIENCE)
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 20])
+async def test_any_number_of_callbacks_may_close_the_client_at_once(client: Client, sessions: int) -> None:
+    closed: list[bool] = []
+    all_closed = asyncio.Event()
+
+    async def callback(ok: bool) -> None:
+        await asyncio.sleep(0)
+        await client.close()
+        closed.append(ok)
+        if len(closed) == 2 * sessions:
+            all_closed.set()
+
+    for number in range(2 * sessions):
+        client.session(f"s-{number % sessions}").context.sync(callback=callback)
+    await asyncio.wait_for(all_closed.wait(), PATIENCE)
+
+
+async def test_callbacks_that_close_as_they_are_abandoned_are_all_called(
+    server: ScriptedServer, client: Client
+) -> None:
+    server.script("GetContextInfo", listed(), held := Held())
+    closed: list[bool] = []
+
+    async def callback(ok: bool) -> None:
+        await client.close()
+        await asyncio.sleep(0)
+        closed.append(ok)
+
+    for _ in range(5):
+        await client.session("s-1").context.sync(callback=callback)
+    await asyncio.to_thread(held.wait)
+    await asyncio.wait_for(client.close(), PATIENCE)
+    assert closed == [False] * 5
+
+
+async def test_a_task_that_a_callback_waits_for_may_close_the_client(client: Client) -> None:
+    closed: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def callback(ok: bool) -> None:
+        await asyncio.gather(client.close(), client.close())
+        await closed.put(ok)
+
+    client.session("s-1").context.sync(callback=callback)
+    assert await asyncio.wait_for(closed.get(), PATIENCE) is True
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, SystemExit, BaseException])
+async def test_whatever_an_async_callback_raises_disturbs_no_other(
+    client: Client, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    called: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def raising(ok: bool) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    manager = client.session("s-1").context
+    for callback in (raising, called.put, raising, called.put):
+        manager.sync(callback=callback)
+    assert [await asyncio.wait_for(called.get(), PATIENCE) for _ in range(2)] == [True, True]
+    await client.close()
+    assert "the callback of a sync raised" in caplog.text
+
+
+async def test_leaving_a_session_waits_for_async_callbacks_to_return(server: ScriptedServer, client: Client) -> None:
+    server.script("DeleteSessionAsync", ok())
+    server.script("GetSessionDetail", ok({"Status": "FINISH"}))
+    returned: list[bool] = []
+
+    async def callback(ok: bool) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        returned.append(ok)
+
+    async with client.session("s-1") as session:
+        session.context.sync(callback=callback)  # and nobody awaits it
+    assert returned == [True]
+
+
+async def test_several_callbacks_may_end_their_session(server: ScriptedServer, client: Client) -> None:
+    server.script("DeleteSessionAsync", ok())
+    server.script("GetSessionDetail", ok({"Status": "FINISH"}))
+    session = client.session("s-1")
+    ended: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def callback(ok: bool) -> None:
+        (await session.delete()).raise_for_error()
+        await ended.put(ok)
+
+    for _ in range(3):
+        session.context.sync(callback=callback)
+    assert [await asyncio.wait_for(ended.get(), PATIENCE) for _ in range(3)] == [True] * 3
+
+
+async def test_the_embedded_service_works_on_the_callers_executor_and_leaves_it_open(tmp_path: object) -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="lent") as executor:
+        async with Client.local(f"{tmp_path}/data", executor=executor) as client:
+            context = (await client.contexts.create("c")).context
+            async with (await client.sessions.create(bind={"/": context})).session as session:
+                assert (await session.context.sync()).success
+            assert not any(thread.name.startswith("ctxmgr-embedded") for thread in threading.enumerate())
+        assert executor.submit(int, "7").result(PATIENCE) == 7
 
 
 async def test_the_embedded_service_does_not_block_the_loop(tmp_path: object) -> None:

@@ -118,6 +118,21 @@ def test_a_program_that_ends_without_closing_its_client_has_its_callbacks_called
     assert output_of(UNCLOSED, server.url, kind, str(turns), options=("-W", "ignore")) == "called False\n"
 
 
+DROPPED = UNCLOSED.replace(
+    "asyncio.run(main())", "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()"
+)
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("turns", [0, 1, 30], ids=["before it began", "once it was accepted", "while it is polled for"])
+def test_a_loop_that_ends_without_cancelling_its_tasks_loses_no_callback(
+    server: ScriptedServer, kind: str, turns: int
+) -> None:
+    server.script("SyncContext", started("t-1"))
+    server.script("GetContextInfo", listed(), Held())
+    assert output_of(DROPPED, server.url, kind, str(turns), options=("-W", "ignore")) == "called False\n"
+
+
 async def test_a_cancelled_call_to_the_embedded_service_leaves_it_usable(tmp_path: object) -> None:
     async with Client.local(f"{tmp_path}/data") as client:
         call = asyncio.ensure_future(client.contexts.create("one"))

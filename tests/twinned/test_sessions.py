@@ -14,6 +14,7 @@ from ctxmgr import (
     ArgumentError,
     Binding,
     Client,
+    ClosedError,
     Context,
     DeletePolicy,
     DownloadPolicy,
@@ -22,7 +23,7 @@ from ctxmgr import (
     SyncPolicy,
     UploadPolicy,
 )
-from tests.support.answers import entry, listed, ok, refused
+from tests.support.answers import entry, listed, ok, refused, started
 from tests.support.scripted import ScriptedServer
 
 from .called import Called
@@ -374,6 +375,63 @@ class TestList:
         first = local.sessions.list(max_results=2)
         second = local.sessions.list(max_results=2, next_token=first.next_token)
         assert (len(first.sessions), len(second.sessions), second.next_token) == (2, 1, "")
+
+
+class TestCallbacksAtTheEnd:
+    """What was begun in a session has ended, and its callbacks have been called, before the session is deleted."""
+
+    def test_leaving_it_calls_them_with_the_truth(self, local: Client, project: Context, root: Path) -> None:
+        called = Called(3)
+        with local.sessions.create(root=root, bind={"/": project}).session as session:
+            (root / "file").write_text("new")
+            for _ in range(3):
+                session.context.sync(callback=called)
+        assert called.calls == [True] * 3
+
+    def test_a_sync_that_fails_is_told_as_that(self, local: Client, project: Context, root: Path) -> None:
+        called = Called()
+        with local.sessions.create(root=root, bind={"/": project}).session as session:
+            root.rmdir()
+            session.context.sync(callback=called)
+        assert called.calls == [False]
+
+    def test_deleting_it_calls_them_too(self, local: Client, project: Context, root: Path) -> None:
+        called = Called()
+        session = local.sessions.create(root=root, bind={"/": project}).session
+        local.session(session.session_id).context.sync(callback=called)
+        result = session.delete()
+        assert (result.success, called.calls) == (True, [True])
+
+    def test_an_error_in_the_body_does_not_lose_them(self, local: Client, project: Context, root: Path) -> None:
+        called = Called()
+        session = local.sessions.create(root=root, bind={"/": project}).session
+        session.context.sync(callback=called)
+        session.__exit__(ValueError, ValueError("of the body"), None)
+        assert called.calls == [True]
+
+    def test_on_another_server_the_session_is_deleted_after_the_last_poll(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
+        server.script("SyncContext", started("t-1"))
+        server.script("GetContextInfo", listed(), listed(entry("Running", task_id="t-1")), listed(entry(task_id="t-1")))
+        server.script("DeleteSessionAsync", ok())
+        server.script("GetSessionDetail", refused("InvalidMcpSession.NotFound"))
+        called = Called()
+        with client.session("s-1") as session:
+            session.context.sync(callback=called)
+        assert called.calls == [True]
+        assert [request.action for request in server.requests][-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
+
+    def test_closing_the_client_meanwhile_ends_the_waiting(self, server: ScriptedServer, client: Client) -> None:
+        server.script("SyncContext", started("t-1"))
+        server.script("GetContextInfo", listed(), listed(entry(task_id="t-1")))
+        called = Called()
+        session = client.session("s-1")
+        client.close()
+        session.context.sync(callback=called)
+        with pytest.raises(ClosedError):
+            session.delete()
+        assert called.calls == [False]
 
 
 class TestDelete:

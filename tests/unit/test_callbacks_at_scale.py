@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import textwrap
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,7 +20,7 @@ from ctxmgr.config import resolve
 from ctxmgr.polling import Poller
 from ctxmgr.snapshot import SnapshotWait
 from ctxmgr.transport import Transport
-from tests.support.answers import listed, started
+from tests.support.answers import listed, ok, started
 from tests.support.programs import output_of
 from tests.support.scripted import PATIENCE, Held, ScriptedServer
 from tests.support.simulated import SimulatedTasks
@@ -133,7 +135,7 @@ class TestCallbacks:
         with Client(api_key=KEY, endpoint=server.url, workers=1) as client:
             yield client
 
-    @pytest.mark.parametrize("error", [ValueError, SystemExit])
+    @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, BaseException])
     def test_one_that_raises_disturbs_no_other(self, client: Client, error: type[BaseException]) -> None:
         def failing(ok: bool) -> None:
             raise error
@@ -163,6 +165,144 @@ class TestCallbacks:
         client.session("s-1").context.sync(callback=tally.callback(1))
         tally.wait()
         assert sorted(number for number, _ in tally.calls) == [0, 1]
+
+
+class TestLeavingASessionInACallback:
+    """It waits for the calls of the others, and for the return of none: its own may hold the only worker."""
+
+    @pytest.fixture(params=[1, 4])
+    def client(self, server: ScriptedServer, request: pytest.FixtureRequest) -> Iterator[Client]:
+        SimulatedTasks(server, seconds=0.05)
+        server.script("DeleteSessionAsync", ok())
+        server.script("GetSessionDetail", ok({"Status": "FINISH"}))
+        with Client(api_key=KEY, endpoint=server.url, workers=request.param) as client:
+            yield client
+
+    def test_one_callback_deletes_the_session_after_all_have_been_called(self, client: Client) -> None:
+        tally = Tally(5)
+        session = client.session("s-1")
+        seen: list[int] = []
+
+        def deleting(ok: bool) -> None:
+            session.delete().raise_for_error()
+            seen.append(len(tally.calls))
+            tally.callback(4)(ok)
+
+        session.context.sync(callback=deleting)
+        for number in range(4):
+            session.context.sync(callback=tally.callback(number))
+        tally.wait()
+        tally.assert_once_each(True)
+        assert seen == [4]
+
+    def test_several_callbacks_may_delete_it(self, client: Client) -> None:
+        tally = Tally(3)
+        session = client.session("s-1")
+
+        def deleting(number: int) -> Callable[[bool], object]:
+            def callback(ok: bool) -> None:
+                session.delete().raise_for_error()
+                tally.callback(number)(ok)
+
+            return callback
+
+        for number in range(3):
+            session.context.sync(callback=deleting(number))
+        tally.wait()
+        tally.assert_once_each(True)
+
+
+class TestExecutorOfTheCallers:
+    @pytest.fixture
+    def executor(self) -> Iterator[ThreadPoolExecutor]:
+        with ThreadPoolExecutor(1, thread_name_prefix="lent") as executor:
+            yield executor
+
+    @pytest.fixture
+    def client(self, server: ScriptedServer, executor: ThreadPoolExecutor) -> Iterator[Client]:
+        SimulatedTasks(server, seconds=0.05)
+        with Client(api_key=KEY, endpoint=server.url, executor=executor) as client:
+            yield client
+
+    def test_callbacks_are_called_on_it(self, client: Client) -> None:
+        names: list[str] = []
+        tally = Tally(3)
+
+        def noting(number: int) -> Callable[[bool], object]:
+            def callback(ok: bool) -> None:
+                names.append(threading.current_thread().name)
+                tally.callback(number)(ok)
+
+            return callback
+
+        for number in range(3):
+            client.session(f"s-{number}").context.sync(callback=noting(number))
+        tally.wait()
+        tally.assert_once_each(True)
+        assert {name.rpartition("_")[0] for name in names} == {"lent"}
+
+    def test_closing_the_client_leaves_it_open(self, client: Client, executor: ThreadPoolExecutor) -> None:
+        client.session("s-1").context.sync(callback=lambda ok: None)
+        client.close()
+        assert executor.submit(int, "7").result(PATIENCE) == 7
+
+    def test_a_wait_holds_none_of_its_threads(self, server: ScriptedServer, executor: ThreadPoolExecutor) -> None:
+        SimulatedTasks(server, seconds=60)
+        tally = Tally(1)
+        with Client(api_key=KEY, endpoint=server.url, executor=executor) as client:
+            client.session("s-1").context.sync(callback=tally.callback(0))
+            assert executor.submit(int, "7").result(PATIENCE) == 7
+        tally.assert_once_each(False)
+        assert "WaitMs" not in {name for request in server.requests for name in request.parameters}
+
+    @pytest.mark.parametrize("cancel", [False, True], ids=["shut down", "shut down with what was queued cancelled"])
+    def test_once_it_is_shut_down_what_is_owed_is_called_with_false(
+        self, server: ScriptedServer, client: Client, executor: ThreadPoolExecutor, cancel: bool
+    ) -> None:
+        SimulatedTasks(server, seconds=60)
+        tally = Tally(20)
+        begun, end = threading.Event(), threading.Event()
+        executor.submit(begun.set)
+        executor.submit(end.wait, PATIENCE)
+        begun.wait(PATIENCE)
+        for number in range(10):
+            client.session(f"s-{number}").context.sync(callback=tally.callback(number))
+        executor.shutdown(wait=False, cancel_futures=cancel)
+        end.set()
+        for number in range(10, 20):
+            client.session(f"s-{number}").context.sync(callback=tally.callback(number))
+        tally.wait()
+        tally.assert_once_each(False)
+
+    def test_a_session_may_be_left_on_its_only_thread(
+        self, server: ScriptedServer, client: Client, executor: ThreadPoolExecutor
+    ) -> None:
+        server.script("DeleteSessionAsync", ok())
+        server.script("GetSessionDetail", ok({"Status": "FINISH"}))
+        tally = Tally(2)
+
+        def work() -> None:
+            with client.session("s-1") as session:
+                for number in range(2):
+                    session.context.sync(callback=tally.callback(number))
+
+        executor.submit(work).result(PATIENCE)
+        tally.assert_once_each(True)
+
+
+def test_a_client_that_is_dropped_leaves_no_thread(server: ScriptedServer) -> None:
+    SimulatedTasks(server, seconds=0)
+    tally = Tally(1)
+    client = Client(api_key=KEY, endpoint=server.url)
+    client.session("s-1").context.sync(callback=tally.callback(0))
+    tally.wait()
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("ctxmgr-")]
+    client._open = False  # which keeps it from warning
+    del client
+    gc.collect()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 class CountingPoller(Poller):
@@ -237,26 +377,35 @@ class TestInterpreterExit:
     PROGRAM = textwrap.dedent(
         """
         import sys
+        from concurrent.futures import ThreadPoolExecutor
         from ctxmgr import Client
 
-        client = Client(api_key="akm-0123456789", endpoint=sys.argv[1])
+        executor = ThreadPoolExecutor(2) if sys.argv[2] == "lent" else None
+        client = Client(api_key="akm-0123456789", endpoint=sys.argv[1], executor=executor)
         for number in range(3):
             client.session(f"s-{number}").context.sync(callback=lambda ok: print("called with", ok))
         print("the program ends")
         """
     )
 
-    def run(self, server: ScriptedServer) -> list[str]:
-        began = time.monotonic()
-        printed = output_of(self.PROGRAM, server.url)
-        assert time.monotonic() - began < 5
-        return printed.splitlines()
+    @pytest.fixture(params=["own", "lent"])
+    def executor(self, request: pytest.FixtureRequest) -> str:
+        """Whose executor it is."""
+        return str(request.param)
 
-    def test_it_is_not_held_up_by_tasks_that_go_on(self, server: ScriptedServer) -> None:
+    def run(self, server: ScriptedServer, executor: str) -> list[str]:
+        return output_of(self.PROGRAM, server.url, executor).splitlines()
+
+    def test_it_is_not_held_up_by_tasks_that_go_on(self, server: ScriptedServer, executor: str) -> None:
         SimulatedTasks(server, seconds=60)
-        assert self.run(server) == ["the program ends", *["called with False"] * 3]
+        assert self.run(server, executor) == ["the program ends", *["called with False"] * 3]
 
-    def test_it_is_not_held_up_by_a_server_that_does_not_answer(self, server: ScriptedServer) -> None:
+    def test_it_is_not_held_up_by_a_server_that_does_not_answer(self, server: ScriptedServer, executor: str) -> None:
         server.script("SyncContext", started("t-1"))
         server.script("GetContextInfo", listed(), Held())
-        assert self.run(server) == ["the program ends", *["called with False"] * 3]
+        assert self.run(server, executor) == ["the program ends", *["called with False"] * 3]
+
+    def test_callbacks_that_raise_anything_change_nothing(self, server: ScriptedServer, executor: str) -> None:
+        SimulatedTasks(server, seconds=60)
+        program = self.PROGRAM.replace('print("called with", ok)', '(print("called with", ok), exit(7))')
+        assert output_of(program, server.url, executor).splitlines() == ["the program ends", *["called with False"] * 3]

@@ -90,18 +90,31 @@ class TestAnswers:
     def test_three_processes_never_get_one_anothers(self, service: Service, own_session: bool) -> None:
         session = requests.Session() if own_session else None
         with service.client(session=session) as client:
-            for name in ("parent", "one", "two"):
-                client.contexts.get(name, create=True).raise_for_error()
-            wrong = []
+            work = {name: Work(client, name, self.CALLS) for name in ("parent", "one", "two")}
+            told = []
             for _ in range(self.ROUNDS):
-                one = Child(lambda: self.wrong_answers(client, "one"))
-                two = Child(lambda: self.wrong_answers(client, "two"))
-                wrong += [str(self.wrong_answers(client, "parent")), one.outcome(), two.outcome()]
-        assert wrong == ["[]"] * 3 * self.ROUNDS
+                children = [Child(work["one"].do), Child(work["two"].do)]
+                told += [work["parent"].do(), *(child.outcome() for child in children)]
+        assert told == ["wrong: [], callbacks: [[True], [True]]"] * 3 * self.ROUNDS
 
-    def wrong_answers(self, client: Client, name: str) -> list[str]:
-        answers = [client.contexts.get(name) for _ in range(self.CALLS)]
-        return [repr(each) for each in answers if not each.success or each.context.name != name]
+
+class Work:
+    """What each of the processes asks for: its own context again and again, and syncs with callbacks meanwhile."""
+
+    def __init__(self, client: Client, name: str, calls: int) -> None:
+        self._client = client
+        self._name = name
+        self._calls = calls
+        context = client.contexts.get(name, create=True).context
+        self._session = client.sessions.create(bind={"/": context}).session
+
+    def do(self) -> str:
+        called = [Called(), Called()]
+        for each in called:
+            self._session.context.sync(callback=each)
+        answers = [self._client.contexts.get(self._name) for _ in range(self._calls)]
+        wrong = [each for each in answers if not each.success or each.context.name != self._name]
+        return f"wrong: {wrong}, callbacks: {[each.wait() for each in called]}"
 
 
 class TestCallbacks:
@@ -170,6 +183,78 @@ class TestCallbacks:
         assert Child(lambda: session.delete().success).outcome() == "True"
 
 
+class TestEmbedded:
+    """Each process has a service of its own on the one data folder."""
+
+    ROUNDS = 3
+    CALLS = 5
+
+    @pytest.fixture
+    def local(self, tmp_path: Path) -> Iterator[Client]:
+        with Client.local(tmp_path / "data") as client:
+            yield client
+
+    def test_every_process_goes_on_with_syncs_and_callbacks(self, local: Client, tmp_path: Path) -> None:
+        names = ("parent", "one", "two")
+        for name in names:
+            (tmp_path / name).mkdir()
+            local.contexts.get(name, create=True).raise_for_error()
+
+        def work(name: str) -> str:
+            context = local.contexts.get(name).context
+            with local.sessions.create(tmp_path / name, {"/": context}).session as session:
+                called = [Called() for _ in range(self.CALLS)]
+                for number, each in enumerate(called):
+                    (tmp_path / name / "file").write_text(f"{os.getpid()} {number}")
+                    session.context.sync(callback=each)
+            return f"{context.name} {[each.calls for each in called]}"
+
+        for _ in range(self.ROUNDS):
+            children = [Child(lambda name=name: work(name)) for name in names[1:]]  # type: ignore[misc]
+            outcomes = [work("parent"), *(child.outcome() for child in children)]
+            assert outcomes == [f"{name} {[[True]] * self.CALLS}" for name in names]
+
+    def test_no_sqlite_connection_crosses_the_fork(self, local: Client, tmp_path: Path) -> None:
+        local.contexts.list().raise_for_error()
+
+        catalog = (tmp_path / "data" / "catalog.db").stat()
+
+        def inherited() -> bool:
+            return any(os.path.samestat(status, catalog) for status in open_files())
+
+        assert inherited()
+        assert Child(inherited).outcome() == "False"
+        assert local.contexts.list().success
+
+    def test_a_fork_waits_for_the_transactions_of_other_threads(self, local: Client) -> None:
+        local.contexts.list().raise_for_error()
+        service = local._transport._wire._service  # type: ignore[union-attr]
+        assert service is not None
+        catalog = service._engine.catalog
+        begun, end, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def write() -> None:
+            with catalog.write():
+                begun.set()
+                end.wait(PATIENCE)
+                ended.set()
+
+        with ThreadPoolExecutor(1) as threads:
+            writing = threads.submit(write)
+            assert begun.wait(PATIENCE)
+            os.register_at_fork(before=end.set)  # the last to be registered is the first to be called
+            child = Child(lambda: (ended.is_set(), local.contexts.list().success))
+            writing.result(PATIENCE)
+        assert child.outcome() == "(True, True)"
+
+    def test_a_child_that_ends_normally_leaves_the_parents_service_alone(self, local: Client, tmp_path: Path) -> None:
+        (tmp_path / "root").mkdir()
+        context = local.contexts.get("project", create=True).context
+        session = local.sessions.create(tmp_path / "root", {"/": context}).session
+        assert Child(local.close).outcome() == "None"
+        assert session.context.sync().success
+
+
 class TestLocks:
     def test_one_that_another_thread_holds_at_the_fork_holds_up_no_child(
         self, server: ScriptedServer, client: Client
@@ -219,6 +304,14 @@ def list_and_close(client: Client) -> bool:
     success = client.contexts.list().success
     client.close()
     return success
+
+
+def open_files() -> Iterator[os.stat_result]:
+    for descriptor in range(3, 256):
+        try:
+            yield os.fstat(descriptor)
+        except OSError:
+            continue
 
 
 def peers() -> Iterator[int]:
