@@ -239,8 +239,8 @@ class Steps:
             job.turn += 1
             heapq.heappush(self._planned, (time.monotonic() + delay, next(self._order), job.turn, job))
             if not self._keeps_time:
-                self._keeps_time = True
                 threading.Thread(target=self._keep_time, name="ctxmgr-timer", daemon=True).start()
+                self._keeps_time = True
             return False
 
     def _keep_time(self) -> None:

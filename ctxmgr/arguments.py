@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from os import PathLike
 from typing import Any
 
@@ -13,7 +14,7 @@ from .completion import Budget, Target
 from .errors import ArgumentError, ArgumentTypeError
 from .results import Context
 
-__all__ = ["TASK_TYPES", "SyncRequest", "absolute", "binding_filter", "context_id_of", "positive"]
+__all__ = ["TASK_TYPES", "SyncRequest", "absolute", "binding_filter", "context_id_of", "positive", "thread_executor"]
 
 TASK_TYPES = ("upload", "download")
 
@@ -104,6 +105,18 @@ def positive(name: str, value: int) -> int:
     if value < 1:
         raise ArgumentError(f"{name} is {value}; it must be at least 1")
     return value
+
+
+def thread_executor(executor: Executor | None) -> Executor | None:
+    """Return an executor that can run what can't leave the process, or None.
+
+    Raises:
+        ArgumentTypeError: it is something else.
+    """
+    kinds = type(executor).__mro__
+    if executor is None or (Executor in kinds and "concurrent.futures.process" not in {k.__module__ for k in kinds}):
+        return executor
+    raise ArgumentTypeError(f"executor is {executor!r}; it must be a concurrent.futures.Executor that runs threads")
 
 
 def _milliseconds(name: str, value: Any) -> float:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from os import PathLike
 
 from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire
-from .arguments import positive
+from .arguments import positive, thread_executor
 from .background import Background
 from .config import DEFAULT_REGION, resolve
 from .contexts import Contexts
@@ -45,6 +45,7 @@ class Client:
 
     Raises:
         ConfigError: a value is missing or can't be used.
+        ArgumentTypeError: ``executor`` is no executor of threads.
     """
 
     _transport: Transport
@@ -83,7 +84,7 @@ class Client:
             settle_polls=settle_polls,
         )
         wire = HttpWire(config, session)
-        jobs = Jobs(config.workers, executor, wire)
+        jobs = Jobs(config.workers, thread_executor(executor), wire)
         self._set_up(wire, jobs, config.attempts, config.region, config.settle_polls)
 
     @classmethod
@@ -103,7 +104,7 @@ class Client:
         if not chosen:
             raise ConfigError("no data folder: pass one to Client.local(), or set CTXMGR_HOME")
         client = cls.__new__(cls)
-        wire = LocalWire(os.path.expanduser(chosen), executor)
+        wire = LocalWire(os.path.expanduser(chosen), thread_executor(executor))
         jobs = Jobs(positive("workers", workers), executor, wire)
         client._set_up(wire, jobs, 1, DEFAULT_REGION, 3)
         return client

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from ctxmgr import ArgumentError, ArgumentTypeError, Context
-from ctxmgr.arguments import SyncRequest, binding_filter, context_id_of, positive
+from ctxmgr.arguments import SyncRequest, binding_filter, context_id_of, positive, thread_executor
 from ctxmgr.completion import Budget, Target
 
 
@@ -111,3 +112,14 @@ class TestPositive:
     def test_the_name_and_the_value_are_told(self) -> None:
         with pytest.raises(ArgumentError, match=r"^max_results is 0; it must be at least 1$"):
             positive("max_results", 0)
+
+
+class TestThreadExecutor:
+    def test_one_of_threads_will_do(self) -> None:
+        executor = ThreadPoolExecutor(1)
+        assert thread_executor(executor) is executor
+
+    @pytest.mark.parametrize("executor", [7, ProcessPoolExecutor(1)])
+    def test_anything_else_is_refused(self, executor: Any) -> None:
+        with pytest.raises(ArgumentTypeError, match="it must be a concurrent.futures.Executor that runs threads$"):
+            thread_executor(executor)

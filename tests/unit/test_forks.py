@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import trustme
 
 from ctxmgr import Client
 from ctxmgr.testing import Service, serve
@@ -24,6 +26,7 @@ pytestmark = [
 ]
 
 KEY = "akm-0123456789"
+AUTHORITY = trustme.CA()
 
 
 class Child:
@@ -276,6 +279,21 @@ class TestLocks:
 
 
 class TestConnections:
+    @pytest.fixture(params=["plain", "TLS"])
+    def server(self, request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
+        tls = None
+        if request.param == "TLS":
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            AUTHORITY.issue_cert("127.0.0.1").configure_cert(tls)
+        with ScriptedServer(tls) as server:
+            yield server
+
+    @pytest.fixture
+    def client(self, server: ScriptedServer, tmp_path: Path) -> Iterator[Client]:
+        AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        with Client(api_key=KEY, endpoint=server.url, verify=str(tmp_path / "ca.pem")) as client:
+            yield client
+
     def test_a_child_closes_its_descriptors_and_the_parent_goes_on_with_its_own(
         self, server: ScriptedServer, client: Client
     ) -> None:
