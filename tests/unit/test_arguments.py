@@ -121,5 +121,5 @@ class TestThreadExecutor:
 
     @pytest.mark.parametrize("executor", [7, ProcessPoolExecutor(1)])
     def test_anything_else_is_refused(self, executor: Any) -> None:
-        with pytest.raises(ArgumentTypeError, match="it must be a concurrent.futures.Executor that runs threads$"):
+        with pytest.raises(ArgumentTypeError, match=r"it must be a concurrent\.futures\.Executor that runs threads$"):
             thread_executor(executor)
