@@ -10,7 +10,7 @@ from blake3 import blake3
 from .blobstore import BlobStore
 from .entries import Entry, Manifest, show
 from .faults import ContentError
-from .packs import ChunkRow, Located, Pack, seal
+from .packs import ChunkRow, Located, Pack, Stamp, seal
 
 __all__ = [
     "BlobReader",
@@ -21,7 +21,6 @@ __all__ = [
     "MemoryIndex",
     "Pack",
     "PackWriter",
-    "unstored",
 ]
 
 PACK_SIZE: Final = 16 << 20
@@ -35,11 +34,17 @@ _HOLE_SIZE: Final = 64 << 10
 class ChunkIndex(Protocol):
     """Which chunk lies where, kept in the catalog."""
 
-    def missing(self, digests: Collection[bytes]) -> set[bytes]:
-        """Give those of the digests that are in no pack."""
+    def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None) -> None:
+        """Record a stored pack and its chunks, durably and at once; chunks that are recorded already stay as they are.
 
-    def add(self, pack: Pack, chunks: Sequence[ChunkRow]) -> None:
-        """Record a stored pack and its chunks, durably and at once; what is recorded already stays as it is."""
+        Args:
+            pack: the pack.
+            chunks: what it holds.
+            stamp: the pack's, now that it is stored whole.
+        """
+
+    def forget(self, places: Mapping[bytes, Located]) -> None:
+        """Take chunks out of the index that are not where it says, and trust their packs no more."""
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         """Say where chunks lie; those that are in no pack are left out."""
@@ -51,12 +56,14 @@ class MemoryIndex:
     def __init__(self) -> None:
         self._chunks: dict[bytes, Located] = {}
 
-    def missing(self, digests: Collection[bytes]) -> set[bytes]:
-        return {digest for digest in digests if digest not in self._chunks}
-
-    def add(self, pack: Pack, chunks: Sequence[ChunkRow]) -> None:
+    def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None = None) -> None:
         for digest, offset, length in chunks:
             self._chunks.setdefault(digest, Located(pack.name, offset, length))
+
+    def forget(self, places: Mapping[bytes, Located]) -> None:
+        for digest, place in places.items():
+            if self._chunks.get(digest) == place:
+                del self._chunks[digest]
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return {digest: self._chunks[digest] for digest in digests if digest in self._chunks}
@@ -65,6 +72,7 @@ class MemoryIndex:
 class PackWriter:
     """Stores chunks, each once, in packs of about 16 MiB. Used by one thread.
 
+    A chunk that the index knows is compared with what is stored; where that is gone or damaged, it is stored again.
     Chunks are durable and known to the index after `flush`, not before. A pack is stored before the index hears of
     it, so that a writer that is killed leaves nothing wrong, and the next one only stores what is not there yet. After
     an error nothing is lost either: the next `add` or `flush` tries again.
@@ -74,19 +82,24 @@ class PackWriter:
         stored_bytes: how many bytes those have.
     """
 
-    def __init__(self, store: BlobStore, index: ChunkIndex, *, pack_size: int = PACK_SIZE) -> None:
+    def __init__(
+        self, store: BlobStore, index: ChunkIndex, *, pack_size: int = PACK_SIZE, distrusted: Collection[str] = ()
+    ) -> None:
         """Write to a store.
 
         Args:
             store: where the packs go.
             index: asked which chunks are stored already, and told which are now.
             pack_size: bytes after which a pack is closed.
+            distrusted: the names of packs whose chunks are stored again.
         """
         self.stored_chunks = 0
         self.stored_bytes = 0
         self._store = store
         self._index = index
         self._pack_size = pack_size
+        self._distrusted = distrusted
+        self._lost: dict[bytes, Located] = {}
         self._seen: set[bytes] = set()
         self._asked: dict[bytes, bytes] = {}
         self._asked_bytes = 0
@@ -125,10 +138,12 @@ class PackWriter:
     def _ask(self) -> None:
         if not self._asked:
             return
-        missing = self._index.missing(self._asked.keys())
+        places = self._index.locate(self._asked.keys())
+        intact = self._intact(places)
+        self._lost |= {digest: place for digest, place in places.items() if digest not in intact}
         while self._asked:
             digest, data = next(iter(self._asked.items()))
-            if digest in missing:
+            if digest not in intact:
                 if self._size >= self._pack_size:
                     self._close_pack()
                 self._rows.append((digest, self._size, len(data)))
@@ -137,13 +152,32 @@ class PackWriter:
             del self._asked[digest]
             self._asked_bytes -= len(data)
 
+    def _intact(self, places: Mapping[bytes, Located]) -> set[bytes]:
+        """Return which chunks can be read where the index says they are."""
+        intact = set()
+        trusted = [(*place, digest) for digest, place in places.items() if place.pack not in self._distrusted]
+        for run in _runs(sorted(trusted)):
+            pack, start, *_ = run[0]
+            try:
+                data = self._store.read(pack, start, max(offset + length for _, offset, length, _ in run))
+            except ContentError:
+                continue
+            for _, offset, length, digest in run:
+                if bytes(data[offset - start : offset - start + length]) == self._asked[digest]:
+                    intact.add(digest)
+        return intact
+
     def _close_pack(self) -> None:
         if not self._rows:
             return
         sealed = b"".join((*self._parts, seal(self._rows)))
         pack = Pack(blake3(sealed).hexdigest(), len(sealed))
         self._store.put(pack.name, sealed)
-        self._index.add(pack, self._rows)
+        # Only now that they are stored elsewhere: a store that is away for a moment loses nothing by being asked.
+        lost = {digest: self._lost[digest] for digest, _, _ in self._rows if digest in self._lost}
+        if lost:
+            self._index.forget(lost)
+        self._index.add(pack, self._rows, self._store.stamp(pack.name))
         self.stored_chunks += len(self._rows)
         self.stored_bytes += self._size
         self._rows = []
@@ -231,14 +265,6 @@ class BlobReader:
             return self._store.read(pack, start, end)
         except ContentError as error:
             raise ContentError(f"the content of {show(path)} can't be read: {error}") from error
-
-
-def unstored(entries: Manifest, index: ChunkIndex) -> set[bytes]:
-    """Give the paths whose content is, in part or as a whole, in no pack."""
-    missing = index.missing({digest for entry in entries.values() for digest in entry.chunks})
-    if not missing:
-        return set()
-    return {path for path, entry in entries.items() if not missing.isdisjoint(entry.chunks)}
 
 
 def _verify(piece: memoryview, digest: bytes, pack: str, path: bytes) -> None:

@@ -16,7 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from .faults import ContentError
-from .packs import TAIL_SIZE, ChunkRow, Pack, parse_table, table_size
+from .packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -61,7 +61,7 @@ class BlobStore:
                 return cls(from_url(location))
             folder = Path(location).absolute()
             for part in (_PREFIX, _UNFINISHED):
-                (folder / part).mkdir(parents=True, exist_ok=True)
+                (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
             _sweep(folder / _UNFINISHED)
             return cls(LocalStore(folder), folder)
         except (OSError, BaseError, ValueError) as error:
@@ -82,6 +82,23 @@ class BlobStore:
                 _put_durably(self._folder, _key(name), data)
         except (OSError, BaseError) as error:
             raise ContentError(f"pack {name} of {len(data)} bytes can't be stored: {_first_line(error)}") from error
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return what shows that a pack is unchanged; ``None`` where it is not there.
+
+        Raises:
+            ContentError: the store can't be asked.
+        """
+        try:
+            if self._folder is None:
+                found = obstore.head(self._store, _key(name))
+                return Stamp(found["size"], int(found["last_modified"].timestamp() * 1_000_000) * 1000)
+            status = os.stat(self._folder / _key(name))
+            return Stamp(status.st_size, status.st_ctime_ns)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, BaseError) as error:
+            raise ContentError(f"pack {name} can't be looked at: {_first_line(error)}") from error
 
     def read(self, name: str, start: int, end: int) -> memoryview:
         """Read the bytes of a pack from ``start`` to ``end``, exclusive.
@@ -143,12 +160,12 @@ def _key(name: str) -> str:
 def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -> None:
     final = folder / key
     if not final.parent.is_dir():
-        final.parent.mkdir(exist_ok=True)
+        final.parent.mkdir(mode=0o700, exist_ok=True)
         _fsync_folder(final.parent.parent)
         _fsync_folder(folder)
     unfinished = folder / _UNFINISHED / secrets.token_hex(16)
     try:
-        with open(unfinished, "xb", buffering=0) as file:
+        with open(unfinished, "xb", buffering=0, opener=_owner_only) as file:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
@@ -159,6 +176,10 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
             unfinished.unlink()
         raise
     _fsync_folder(final.parent)
+
+
+def _owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _fsync_folder(folder: Path) -> None:

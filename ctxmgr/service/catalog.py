@@ -48,14 +48,15 @@ __all__ = [
     "labels",
     "lifecycles",
     "nodes",
+    "pack_proofs",
     "packs",
     "revisions",
     "sessions",
     "tasks",
 ]
 
-SCHEMA = 2
-"""2 added tables (keys, lifecycles) to 1, and changed none."""
+SCHEMA = 3
+"""2 added tables (keys, lifecycles) to 1, and 3 added pack_proofs; none was changed."""
 BUSY_TIMEOUT_MS = 30_000
 
 metadata = MetaData()
@@ -128,6 +129,14 @@ chunks = Table(
     Column("offset", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+# The stamps of packs that were stored, or read and found whole: what has another one since is to be read again.
+pack_proofs = Table(
+    "pack_proofs",
+    metadata,
+    Column("pack_id", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
 )
 sessions = Table(
     "sessions",

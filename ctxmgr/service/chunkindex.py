@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, select
 
 from .blobs import Located, Pack
-from .catalog import Catalog, chunks, insert_missing, packs
+from .catalog import Catalog, chunks, insert_missing, pack_proofs, packs
 from .clock import now_ms
+from .packs import Stamp
 
 __all__ = ["CatalogChunkIndex"]
+
+_Item = TypeVar("_Item", bytes, str)
 
 # Below every database's limit on a statement's parameters.
 BATCH = 500
@@ -23,21 +27,35 @@ class CatalogChunkIndex:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def missing(self, digests: Collection[bytes]) -> set[bytes]:
-        """Give those of the digests that no pack holds."""
-        absent = set(digests)
-        with self._catalog.read() as connection:
-            for batch in _batches(digests):
-                rows = select(chunks.c.digest).where(chunks.c.digest.in_(batch))
-                absent.difference_update(connection.execute(rows).scalars())
-        return absent
-
-    def add(self, pack: Pack, rows: Sequence[tuple[bytes, int, int]]) -> None:
-        """Note a pack that is stored, and where its chunks lie; what is known already stays as it is."""
+    def add(self, pack: Pack, rows: Sequence[tuple[bytes, int, int]], stamp: Stamp | None) -> None:
+        """Record a pack that is stored whole, and where its chunks lie; what is known already stays as it is."""
         with self._catalog.write() as connection:
             insert_missing(connection, packs, [(pack.name, pack.size, now_ms())])
             placed = [(digest, pack.name, offset, length) for digest, offset, length in rows]
             insert_missing(connection, chunks, placed)
+            _prove(connection, pack.name, stamp)
+
+    def forget(self, places: Mapping[bytes, Located]) -> None:
+        """Take out chunks that are not where they should be; their packs have to be proven whole again."""
+        with self._catalog.write() as connection:
+            for digest, place in places.items():
+                connection.execute(delete(chunks).where(chunks.c.digest == digest, chunks.c.pack_id == place.pack))
+            for pack in {place.pack for place in places.values()}:
+                _prove(connection, pack, None)
+
+    def prove(self, pack: str, stamp: Stamp) -> None:
+        """Record what a pack's stamp was before the pack was read and found whole."""
+        with self._catalog.write() as connection:
+            _prove(connection, pack, stamp)
+
+    def proofs(self, names: Collection[str]) -> dict[str, Stamp]:
+        """Return the stamps of packs that were found whole."""
+        found: dict[str, Stamp] = {}
+        with self._catalog.read() as connection:
+            for batch in _batches(names):
+                rows = connection.execute(select(pack_proofs).where(pack_proofs.c.pack_id.in_(batch)))
+                found |= {name: Stamp(size, changed_ns) for name, size, changed_ns in rows}
+        return found
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         """Tell where chunks lie; those that no pack holds are absent."""
@@ -51,7 +69,13 @@ class CatalogChunkIndex:
         return found
 
 
-def _batches(digests: Collection[bytes]) -> Iterator[list[bytes]]:
-    remaining = iter(digests)
+def _prove(connection: Connection, pack: str, stamp: Stamp | None) -> None:
+    connection.execute(delete(pack_proofs).where(pack_proofs.c.pack_id == pack))
+    if stamp is not None:
+        insert_missing(connection, pack_proofs, [(pack, *stamp)])
+
+
+def _batches(items: Collection[_Item]) -> Iterator[list[_Item]]:
+    remaining = iter(items)
     while batch := list(islice(remaining, BATCH)):
         yield batch

@@ -14,7 +14,7 @@ import msgspec
 
 from .faults import ContentError
 
-__all__ = ["TAIL_SIZE", "ChunkRow", "Located", "Pack", "parse_table", "seal", "table_size"]
+__all__ = ["TAIL_SIZE", "ChunkRow", "Located", "Pack", "Stamp", "parse_table", "seal", "table_size"]
 
 _MAGIC: Final = b"ctxpack1"
 _TAIL: Final = struct.Struct("<I8s")
@@ -45,6 +45,16 @@ class Located(NamedTuple):
     pack: str
     offset: int
     length: int
+
+
+class Stamp(NamedTuple):
+    """What shows, without reading a pack, that it is as it was: its size and the time of its last change.
+
+    For a local file the time is the inode's, which no program can set back.
+    """
+
+    size: int
+    changed_ns: int
 
 
 def seal(chunks: Sequence[ChunkRow]) -> bytes:

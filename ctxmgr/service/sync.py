@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 from . import revisions, sessions, tasks
 from .apply import apply
 from .archives import Archives
-from .blobs import BlobReader, BlobStore, PackWriter, unstored
+from .blobs import BlobReader, BlobStore, PackWriter
 from .catalog import Catalog
 from .chunkindex import CatalogChunkIndex
 from .datafolder import DataFolder
 from .entries import DIRECTORY, FILE, PACK, Entry, Manifest
 from .faults import WorkspaceChanged
+from .healing import Healing
 from .locks import held
 from .monitor import Monitor
 from .mounts import workspace_directory
@@ -141,14 +142,13 @@ class Syncs:
     def _commit_upload(
         self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
     ) -> tuple[Plan, int]:
+        healing = Healing(self._store, self._index, place.directory, found, monitor.check)
         while True:
             monitor.check()
-            view = self._view(place, monitor.check)
+            view = self._view(place, monitor.check, healing.ensure)
             reconciled = _planned(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
-            if missing := unstored(planned.put, self._index):
-                store_files(place.directory, found, missing, writer, progress=lambda files, size: monitor.check())
-                writer.flush()
+            healing.ensure(planned.put)
             revision = view.origins.head
             files, size = _volume(planned.put)
             monitor.expect(files, size)
@@ -256,10 +256,18 @@ class Syncs:
                     state.files[path] = (entry, None)
         return state
 
-    def _view(self, place: _Place, check: Callable[[], None]) -> View:
+    def _view(
+        self, place: _Place, check: Callable[[], None], ensure: Callable[[Manifest], None] = lambda entries: None
+    ) -> View:
         with self._catalog.read() as connection:
             origins = read_origins(connection, place.context_id, place.mount, place.policy)
-        return view_of(origins, place.policy, place.selection, self.archives, check)
+        # Before the archives among them are read.
+        for rows in origins.rows:
+            ensure(rows)
+        view = view_of(origins, place.policy, place.selection, self.archives, check)
+        if view.files is not view.rows:
+            ensure(view.files)
+        return view
 
 
 def _planned(place: _Place, view: View, state: WorkspaceState, found: Scan, mode: str, delete: bool) -> Reconciled:

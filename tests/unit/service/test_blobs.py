@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from ctxmgr.service.blobs import BlobReader, BlobStore, ChunkRow, Located, MemoryIndex, Pack, PackWriter, unstored
+from ctxmgr.service.blobs import BlobReader, BlobStore, ChunkRow, Located, MemoryIndex, Pack, PackWriter
 from ctxmgr.service.entries import FILE, Entry
 from ctxmgr.service.faults import ContentError
+from ctxmgr.service.packs import Stamp
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -54,16 +55,16 @@ def test_what_was_stored_is_read_back(store: BlobStore) -> None:
 
 def test_nothing_is_in_the_index_before_it_is_in_the_store(store: BlobStore) -> None:
     class Watchful(MemoryIndex):
-        def add(self, pack: Pack, chunks: Sequence[ChunkRow]) -> None:
+        def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None = None) -> None:
             assert pack in list(store.packs())
-            super().add(pack, chunks)
+            super().add(pack, chunks, stamp)
 
     index = Watchful()
     writer = PackWriter(store, index)
     writer.add(b"x")
-    assert index.missing([digest(b"x")])
+    assert not index.locate([digest(b"x")])
     writer.flush()
-    assert not index.missing([digest(b"x")])
+    assert index.locate([digest(b"x")])
 
 
 def test_a_chunk_is_stored_once(store: BlobStore) -> None:
@@ -118,6 +119,9 @@ class Stubborn:
         if self.failing:
             raise ContentError("the disk is full")
         self.store.put(name, data)
+
+    def stamp(self, name: str) -> Stamp | None:
+        return self.store.stamp(name)
 
 
 def test_a_writer_that_failed_to_store_can_try_again(store: BlobStore) -> None:
@@ -283,11 +287,8 @@ def test_a_question_to_the_index_is_about_many_chunks(store: BlobStore) -> None:
     questions: list[int] = []
 
     class Counting(MemoryIndex):
-        def missing(self, digests: Collection[bytes]) -> set[bytes]:
-            questions.append(len(digests))
-            return super().missing(digests)
-
         def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
+            questions.append(len(digests))
             return super().locate(digests)
 
     writer = PackWriter(store, Counting())
@@ -295,16 +296,6 @@ def test_a_question_to_the_index_is_about_many_chunks(store: BlobStore) -> None:
         writer.add(b"%d" % number)
     writer.flush()
     assert questions == [1000, 1000, 500]
-
-
-def test_entries_without_stored_content_are_found(store: BlobStore) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index)
-    writer.add(b"there")
-    writer.flush()
-    files = {b"whole": entry(b"there"), b"half": entry(b"there", b"gone"), b"empty": entry()}
-    assert unstored(files, index) == {b"half"}
-    assert unstored({}, index) == set()
 
 
 @pytest.mark.parametrize("location", ["ftp://nowhere/at/all", "/dev/null/blobs"])

@@ -398,7 +398,7 @@ def test_files_of_a_scan_can_be_stored_afterwards(root: Path, tmp_path: Path) ->
     stored = store_files(root, found, found.manifest, writer)
     writer.flush()
     assert stored == {b"d/x": found.manifest[b"d/x"]}
-    assert not index.missing([digest(b"text")])
+    assert index.locate([digest(b"text")])
 
 
 @pytest.mark.parametrize("gone", [True, False])
