@@ -15,6 +15,7 @@ from blake3 import blake3
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
+from .datafolder import owner_only
 from .faults import ContentError
 from .packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
 
@@ -81,7 +82,10 @@ class BlobStore:
             else:
                 _put_durably(self._folder, _key(name), data)
         except (OSError, BaseError) as error:
-            raise ContentError(f"pack {name} of {len(data)} bytes can't be stored: {_first_line(error)}") from error
+            where = "the blob store" if self._folder is None else repr(str(self._folder))
+            raise ContentError(
+                f"pack {name} of {len(data)} bytes can't be stored in {where}: {_first_line(error)}"
+            ) from error
 
     def stamp(self, name: str) -> Stamp | None:
         """Return what shows that a pack is unchanged; ``None`` where it is not there.
@@ -165,7 +169,7 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
         _fsync_folder(folder)
     unfinished = folder / _UNFINISHED / secrets.token_hex(16)
     try:
-        with open(unfinished, "xb", buffering=0, opener=_owner_only) as file:
+        with open(unfinished, "xb", buffering=0, opener=owner_only) as file:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
@@ -176,10 +180,6 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
             unfinished.unlink()
         raise
     _fsync_folder(final.parent)
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -21,29 +21,26 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
     insert,
     inspect,
     select,
     update,
 )
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 
 from ctxmgr.errors import DataFolderError
 
 from . import forks
+from .faults import CatalogError
+from .sqlite import BUSY, explained, open_engine, refuse_writes
 
 __all__ = [
     "SCHEMA",
     "Catalog",
     "bindings",
-    "bulk_insert",
     "chunks",
     "contexts",
     "files",
-    "insert_missing",
     "keys",
     "labels",
     "lifecycles",
@@ -57,7 +54,6 @@ __all__ = [
 
 SCHEMA = 3
 """2 added tables (keys, lifecycles) to 1, and 3 added pack_proofs; none was changed."""
-BUSY_TIMEOUT_MS = 30_000
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -237,35 +233,51 @@ keys = Table(
 )
 
 
+KEPT = frozenset(table.name for table in (contexts, revisions, files, packs, chunks, lifecycles, keys))
+"""The tables of what outlives sessions and tasks."""
+
+
 class Catalog:
     """A database that holds the tables, and the two kinds of transaction on it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path, unwritable: str = "") -> None:
         self._reader = engine
         self._writer = engine.execution_options(ctxmgr_write=True)
         forks.without_connections(self)
+        self._path = path
+        self._unwritable = unwritable
 
     @classmethod
-    def open(cls, path: Path) -> Catalog:
+    def open(cls, path: Path, *, expected: bool = False, unwritable: str = "") -> Catalog:
         """Open the SQLite catalog at a path, and make its tables where they are missing.
 
         Only one process may be in here at a time: the caller holds the folder's opening lock.
 
+        Args:
+            path: the database's.
+            expected: there is content that only a catalog can name: none is made.
+            unwritable: why what is kept can't be changed, where this is a copy to read; "" where it can.
+
         Raises:
-            DataFolderError: it is not a catalog, or was written by a newer version; or this process can't use any.
+            DataFolderError: it is not a catalog, was lost, or was written by a newer version; or this process can't use
+                any.
         """
         if forks.inherits_connections():
             raise DataFolderError(
                 f"can't use the catalog {str(path)!r}: this process was forked in the middle of a transaction; "
                 "use it in a process that is started anew"
             )
-        engine = _sqlite_engine(path)
+        if expected and not (path.exists() and path.stat().st_size):
+            raise _lost(path)
+        engine = open_engine(path)
         try:
-            catalog = cls(engine)
-            catalog._prepare(str(path))
-        except DBAPIError as error:
+            catalog = cls(engine, path, unwritable)
+            catalog._prepare(str(path), expected)
+            if unwritable:
+                refuse_writes(engine, KEPT)
+        except CatalogError as error:
             engine.dispose()
-            raise DataFolderError(f"can't use the catalog {str(path)!r}: {error.orig}") from error
+            raise DataFolderError(error.message) from error
         except BaseException:
             engine.dispose()
             raise
@@ -273,21 +285,47 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Read one consistent state of the catalog."""
-        with forks.transaction(), self._reader.connect() as connection, connection.begin():
+        """Read one consistent state of the catalog.
+
+        Raises:
+            CatalogError: it can't be read.
+        """
+        with self._explained(), forks.transaction(), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Write: everything or, after an exception or a crash, nothing. Writers come one after the other."""
-        with forks.transaction(), self._writer.connect() as connection, connection.begin():
+        """Write: everything or, after an exception or a crash, nothing. Writers come one after the other.
+
+        Raises:
+            CatalogError: it can't be written, or others have been writing for too long.
+        """
+        with self._explained(), forks.transaction(), self._writer.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._reader.dispose()
 
-    def _prepare(self, name: str) -> None:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except StatementError as error:
+            # The driver's own error is the cause that logs show: the other one's text is the statement.
+            meant = explained(error, self._path, self._unwritable)
+            if meant.code == BUSY:
+                meant = CatalogError(meant.code, f"{meant.message}{self._users()}")
+            raise meant from error.orig
+
+    def _users(self) -> str:
+        with suppress(StatementError), self._reader.connect() as connection, connection.begin():
+            rows = connection.execute(select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid()))
+            if found := ", ".join(f"{pid} on {host}" for pid, host in rows):
+                return f"; the processes that use the data folder are {found}"
+        return ""
+
+    def _prepare(self, name: str, expected: bool) -> None:
         with self.write() as connection:
             if inspect(connection).has_table(meta.name):
                 found = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one_or_none()
@@ -302,50 +340,14 @@ class Catalog:
                     metadata.create_all(connection)
                     connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))
                 return
+            if expected:
+                raise _lost(self._path)
             metadata.create_all(connection)
             connection.execute(insert(meta).values(key="schema", value=str(SCHEMA)))
 
 
-def bulk_insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many rows, each with a value for every column in the table's order.
-
-    The driver gets the rows as they are: SQLAlchemy's own per-row work would cost three times the insert itself.
-    """
-    _insert_rows(connection, table, rows, "")
-
-
-def insert_missing(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows whose primary key is not there yet, and leave the others as they are."""
-    _insert_rows(connection, table, rows, " ON CONFLICT DO NOTHING")
-
-
-def _insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], suffix: str) -> None:
-    if not rows:
-        return
-    names = [column.name for column in table.columns]
-    compiled = insert(table).compile(dialect=connection.dialect, column_keys=names)
-    parameters: Any = rows if compiled.positional else [dict(zip(names, row, strict=True)) for row in rows]
-    connection.exec_driver_sql(str(compiled) + suffix, parameters)
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    """The one place that knows SQLite: how a connection is set up and how a transaction begins."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1)
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, record: object) -> None:
-        # The driver must not begin transactions by itself: ours say what they are when they begin.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later would fail, not wait, where another wrote in between.
-        write = connection.get_execution_options().get("ctxmgr_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
+def _lost(path: Path) -> DataFolderError:
+    return DataFolderError(
+        f"the catalog {str(path)!r} is lost: the folder beside it has packs of content that only a catalog can name. "
+        f"Restore {path.name} from a backup, or move {str(path.parent / 'blobs')!r} away to begin with nothing"
+    )

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from .blobs import Located, Pack
-from .catalog import Catalog, chunks, insert_missing, pack_proofs, packs
+from .catalog import Catalog, chunks, pack_proofs, packs
 from .clock import now_ms
+from .insertion import insert_missing
 from .packs import Stamp
 
 __all__ = ["CatalogChunkIndex"]
@@ -56,6 +57,19 @@ class CatalogChunkIndex:
                 rows = connection.execute(select(pack_proofs).where(pack_proofs.c.pack_id.in_(batch)))
                 found |= {name: Stamp(size, changed_ns) for name, size, changed_ns in rows}
         return found
+
+    def holders(self, digests: Collection[bytes]) -> tuple[set[str], int]:
+        """Return the packs that chunks lie in, and how many of the chunks lie in any: a fraction of what all cost."""
+        found: set[str] = set()
+        known = 0
+        counted = select(chunks.c.pack_id, func.count()).group_by(chunks.c.pack_id)
+        with self._catalog.read() as connection:
+            # In order, neighbours lie on the same page.
+            for batch in _batches(sorted(digests)):
+                for pack, count in connection.execute(counted.where(chunks.c.digest.in_(batch))):
+                    found.add(pack)
+                    known += count
+        return found, known
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         """Tell where chunks lie; those that no pack holds are absent."""

@@ -203,7 +203,11 @@ class ContextService:
             self._engine.check_open()
             return success(request_id, answer())
         except ServiceError as error:
+            from .faults import CatalogError
             from .unsupported import with_tool_result
+
+            if isinstance(error, CatalogError):
+                logger.error("request %s failed: %s: %s", request_id, action, error.message)
 
             return with_tool_result(action, failure(request_id, error))
         except Exception as error:

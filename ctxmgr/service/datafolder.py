@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import stat
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,21 +15,33 @@ from pathlib import Path
 
 from ctxmgr.errors import DataFolderError
 
-__all__ = ["FORMAT", "DataFolder", "sync_directory"]
+__all__ = ["FORMAT", "DataFolder", "owner_only", "sync_directory"]
 
 FORMAT = 1
 MARKER = "ctxmgr.json"
+PROBE_SIZE = 256 << 10
+"""Bytes that a service needs at least, for its catalog's log."""
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The places inside one data folder."""
+    """The places inside one data folder.
+
+    Attributes:
+        root: where everything is, or what stands in for it where that can't be written.
+        source: where the content is.
+        unwritable: why the folder can't be written; "" where it can.
+    """
 
     root: Path
+    source: Path
+    unwritable: str = ""
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> DataFolder:
         """Open a data folder, and make it where there is none.
+
+        One that can't be written is opened for reading: see ``standin``.
 
         Raises:
             DataFolderError: the folder holds something else, is of a newer format, or can't be made or read.
@@ -35,12 +50,36 @@ class DataFolder:
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _check_marker(root)
-            opened = cls(root)
-            for place in (opened.blobs, opened.locks, opened.nodes, opened.sessions, opened.workspaces):
-                place.mkdir(mode=0o700, exist_ok=True)
+            if problem := _what_keeps_from_writing(root):
+                from .standin import make_stand_in
+
+                return make_stand_in(root, problem)
+            opened = cls(root, root)
+            opened.make_places()
+        except FileExistsError as error:
+            raise DataFolderError(
+                f"{str(error.filename)!r} is a file, and a directory is needed: name another data folder"
+            ) from error
         except OSError as error:
             raise DataFolderError(f"can't use {str(root)!r} as a data folder: {error}") from error
         return opened
+
+    def make_places(self) -> None:
+        """Make the directories that are missing, and keep them to their owner."""
+        for place in (self.blobs, self.locks, self.nodes, self.sessions, self.workspaces):
+            place.mkdir(mode=0o700, exist_ok=True)
+            with suppress(PermissionError):
+                if stat.S_IMODE(place.stat().st_mode) & 0o077:
+                    place.chmod(0o700)
+
+    def holds_packs(self) -> bool:
+        """Whether content is stored here."""
+        return next((self.blobs / "packs").glob("??/*"), None) is not None
+
+    def close(self) -> None:
+        """Remove what stood in for a folder that can't be written."""
+        if self.unwritable:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     @property
     def archives(self) -> Path:
@@ -52,7 +91,7 @@ class DataFolder:
 
     @property
     def blobs(self) -> Path:
-        return self.root / "blobs"
+        return self.source / "blobs"
 
     @property
     def locks(self) -> Path:
@@ -95,6 +134,11 @@ class DataFolder:
         return list(self.workspaces.glob(f"{_name_of(directory, context_id, mount)}*.state"))
 
 
+def owner_only(path: str, flags: int) -> int:
+    """Open a file, as the ``opener`` of ``open``, so that one that is made is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
 def sync_directory(directory: str | os.PathLike[str]) -> None:
     """Make a directory's entries survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -107,6 +151,10 @@ def sync_directory(directory: str | os.PathLike[str]) -> None:
 def _check_marker(root: Path) -> None:
     try:
         text = (root / MARKER).read_bytes()
+    except PermissionError as error:
+        raise DataFolderError(
+            f"the data folder {str(root)!r} can't be read: {MARKER} in it belongs to another user; use it as that one"
+        ) from error
     except FileNotFoundError:
         # Another process may be making this folder at this moment, or was killed while it did: its marker's temporary
         # name is the first thing written, so nothing else excuses a folder that is not empty.
@@ -122,6 +170,20 @@ def _check_marker(root: Path) -> None:
     _check_format(root, text)
 
 
+def _what_keeps_from_writing(root: Path) -> str:
+    """Return why a data folder can't be written; "" where it can."""
+    try:
+        with tempfile.TemporaryFile(dir=root) as probe:
+            probe.write(bytes(PROBE_SIZE))
+            probe.flush()
+    except OSError as error:
+        return f"{str(root)!r} can't be written: {error.strerror}"
+    catalog = root / "catalog.db"
+    if catalog.exists() and not os.access(catalog, os.W_OK):
+        return f"{str(catalog)!r} can't be written by this user"
+    return ""
+
+
 def _check_format(root: Path, text: bytes) -> None:
     try:
         document = json.loads(text)
@@ -129,7 +191,10 @@ def _check_format(root: Path, text: bytes) -> None:
     except (ValueError, KeyError, RecursionError):
         number = None
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise DataFolderError(f"{str(root / MARKER)!r} can't be read as a ctxmgr data folder's marker: {text[:80]!r}")
+        raise DataFolderError(
+            f"{str(root / MARKER)!r} is damaged: it should say which format the data folder has, and says "
+            f"{text[:80]!r}. Restore it from a backup, or name another data folder"
+        )
     if number > FORMAT:
         raise DataFolderError(
             f"the data folder {str(root)!r} has format {number}, and this version of ctxmgr knows up to {FORMAT}: "

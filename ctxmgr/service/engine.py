@@ -13,9 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from filelock import FileLock
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from ctxmgr.errors import DataFolderError, ServiceError
 
@@ -23,6 +21,8 @@ from . import cleanup, history, recycling, resuming, tasks
 from .catalog import Catalog
 from .clock import now_ms
 from .datafolder import DataFolder
+from .faults import CatalogError
+from .locks import lock_of
 from .monitor import Monitor
 from .mounts import joined
 from .nodes import Node
@@ -116,9 +116,10 @@ class Engine:
             raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
         folder = DataFolder.open(path)
         with ExitStack() as undo:
+            undo.callback(folder.close)
             try:
-                with FileLock(folder.locks / "open.lock", timeout=OPEN_TIMEOUT, thread_local=False):
-                    catalog = Catalog.open(folder.catalog)
+                with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
+                    catalog = Catalog.open(folder.catalog, expected=folder.holds_packs(), unwritable=folder.unwritable)
                     signer = Signer(load_key(folder.url_key))
                 undo.callback(catalog.close)
                 engine = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
@@ -127,7 +128,9 @@ class Engine:
                 if resumes:
                     with engine._queueing:
                         engine._take_over()
-            except (OSError, DBAPIError) as error:
+            except CatalogError as error:
+                raise DataFolderError(error.message) from error
+            except OSError as error:
                 raise DataFolderError(f"can't open the data folder {str(folder.root)!r}: {reason(error)}") from error
             undo.pop_all()
         engine.clean_up()
@@ -224,6 +227,7 @@ class Engine:
             self._live.clear()
             self.listeners.notify_all()
             self.catalog.close()
+            self.folder.close()
 
     def _settle(self, connection: Connection) -> None:
         for task_id, error in list(self._unrecorded.items()):
@@ -293,13 +297,15 @@ class Engine:
 
     def _record(self, task: Task, progress: Progress) -> None:
         # Others see the progress a little later then; the task itself is none the worse.
-        with suppress(DBAPIError), self.catalog.write() as connection:
+        with suppress(CatalogError), self.catalog.write() as connection:
             tasks.record_progress(connection, task, progress)
 
     def _sweep(self) -> None:
         recycling.sweep(self.catalog, now_ms())
 
     def _clean_up(self) -> None:
+        if self.folder.unwritable:
+            return
         try:
             cleanup.remove_ended(self.catalog, self.folder)
             self.syncs.archives.forget_old()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ctxmgr.errors import CtxmgrError
+from ctxmgr.errors import CtxmgrError, ServiceError
 
 from .entries import show
 
-__all__ = ["ArchiveError", "ContentError", "WorkspaceChanged", "WorkspaceError", "WorkspaceGone"]
+__all__ = ["ArchiveError", "CatalogError", "ContentError", "WorkspaceChanged", "WorkspaceError", "WorkspaceGone"]
 
 
 class WorkspaceError(CtxmgrError):
@@ -28,6 +28,10 @@ class WorkspaceChanged(WorkspaceError):
 
 class WorkspaceGone(WorkspaceChanged):
     """A path is not there any more."""
+
+
+class CatalogError(ServiceError):
+    """The catalog can't be used, for now or at all."""
 
 
 class ContentError(CtxmgrError):

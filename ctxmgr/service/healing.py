@@ -7,7 +7,7 @@ that an upload which finds nothing changed costs one look at each pack, and no s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 from .blobs import BlobStore, PackWriter
@@ -84,13 +84,16 @@ class Healing:
 
     def _lost(self, entries: Manifest) -> set[bytes]:
         wanted = {digest for entry in entries.values() for digest in entry.chunks}
+        packs, known = self._index.holders(wanted)
+        self._look_at(packs)
+        if known == len(wanted) and packs <= self._whole:
+            return set()
         places = self._index.locate(wanted)
-        self._look_at({place.pack for place in places.values()})
         damaged = {digest for digest, place in places.items() if place.pack in self._damaged}
         return wanted.difference(places) | damaged
 
-    def _look_at(self, packs: Collection[str]) -> None:
-        unknown = sorted(set(packs) - self._whole - self._damaged)
+    def _look_at(self, packs: set[str]) -> None:
+        unknown = sorted(packs - self._whole - self._damaged)
         proofs = self._index.proofs(unknown)
         for name in unknown:
             self._check()

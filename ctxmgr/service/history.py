@@ -23,9 +23,10 @@ from sqlalchemy import (
 
 from ctxmgr.errors import ServiceError
 
-from .catalog import bulk_insert, contexts, files, revisions
+from .catalog import contexts, files, revisions
 from .clock import now_ms
 from .entries import DIRECTORY
+from .insertion import bulk_insert
 from .revisions import head_of, held_head
 from .tasks import CLEAR, Outcome, Progress, Task
 

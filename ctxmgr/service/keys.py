@@ -10,13 +10,13 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Row, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
 
 from ctxmgr.errors import ServiceError
 
 from .catalog import Catalog
 from .catalog import keys as key_rows
 from .clock import now_ms
+from .faults import CatalogError
 from .identifiers import new_id
 
 __all__ = ["Key", "Keys", "checked_account"]
@@ -128,7 +128,7 @@ class Keys:
     def note_use(self, key: Key) -> None:
         """Note that a key was used."""
         # That is worth knowing, but not worth failing for.
-        with suppress(DBAPIError), self._catalog.write() as connection:
+        with suppress(CatalogError), self._catalog.write() as connection:
             connection.execute(update(key_rows).where(key_rows.c.id == key.id).values(used_ms=now_ms()))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete
 
-from .catalog import bulk_insert
 from .catalog import labels as label_rows
+from .insertion import bulk_insert
 from .parameters import Parameters, malformed, plain_text
 
 __all__ = ["read_labels", "replace"]

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["held"]
+__all__ = ["held", "lock_of"]
 
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_TRIES = 0.02
+
+
+def lock_of(file: Path, *, timeout: float = -1) -> FileLock:
+    """Return the lock that a file stands for, which no other user can take."""
+    return FileLock(file, timeout=timeout, mode=0o600, thread_local=False)
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def held(file: Path, check: Callable[[], None]) -> Iterator[None]:
         file: made where it is missing, and left there.
         check: called while another holds the lock; raises to stop waiting.
     """
-    lock = FileLock(file, thread_local=False)
+    lock = lock_of(file)
     while True:
         check()
         try:

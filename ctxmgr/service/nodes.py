@@ -15,6 +15,7 @@ from . import tasks
 from .catalog import Catalog, nodes
 from .clock import now_ms
 from .identifiers import new_id
+from .locks import lock_of
 
 __all__ = ["Node"]
 
@@ -82,10 +83,10 @@ class Node:
 
     def _guard(self, *, wait: bool = True) -> FileLock:
         timeout = GUARD_TIMEOUT if wait else 0
-        return FileLock(self._folder / "guard.lock", timeout=timeout, thread_local=False)
+        return lock_of(self._folder / "guard.lock", timeout=timeout)
 
     def _lock_file(self, node_id: str) -> Path:
         return self._folder / f"{node_id}.lock"
 
     def _lock_of(self, node_id: str) -> FileLock:
-        return FileLock(self._lock_file(node_id), thread_local=False)
+        return lock_of(self._lock_file(node_id))

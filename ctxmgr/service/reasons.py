@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError
-
 from ctxmgr.errors import CtxmgrError
 
 __all__ = ["reason"]
@@ -11,9 +9,6 @@ __all__ = ["reason"]
 
 def reason(error: BaseException) -> str:
     """Say in one line why something failed."""
-    if isinstance(error, DBAPIError):
-        # Its own text holds the whole statement with the rows it was about.
-        return f"the catalog can't be used: {error.orig}"
     if isinstance(error, (CtxmgrError, OSError)):
         return _one_line(error)
     return f"{type(error).__name__}: {_one_line(error)}"

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
 
-from .catalog import bulk_insert, contexts, files, revisions
+from .catalog import contexts, files, revisions
 from .clock import now_ms
 from .contexts import missing
 from .entries import DIRECTORY, Entry, Manifest, absolute, parent
+from .insertion import bulk_insert
 from .mounts import ancestors, context_prefix
 
 __all__ = ["HeadMoved", "commit", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, selec
 
 from ctxmgr.errors import ServiceError
 
-from .catalog import bindings, bulk_insert, contexts, sessions, tasks
+from .catalog import bindings, contexts, sessions, tasks
 from .catalog import labels as label_rows
 from .clock import now_ms
+from .insertion import bulk_insert
 from .paging import Page, page_of
 from .policy import Policy, read_policy
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import zstandard
 
+from .datafolder import owner_only
 from .entries import Entry, Fingerprint, same
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def save_state(file: Path, state: WorkspaceState) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(file.name + ".new")
     try:
-        with open(unfinished, "wb") as stream:
+        with open(unfinished, "wb", opener=owner_only) as stream:
             stream.write(_MAGIC + packed)
             stream.flush()
             os.fsync(stream.fileno())
