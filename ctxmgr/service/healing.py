@@ -79,7 +79,7 @@ class Healing:
             if (entry.target == PACK or path in local) and not lost.isdisjoint(entry.chunks):
                 raise ContentError(
                     f"the content of {show(path)} is lost or damaged in the data folder, and the workspace does not "
-                    "hold it: restore the data folder's blobs from a backup, or clear the context and sync again"
+                    "hold it as it was stored: restore the data folder's blobs from a backup, or sync to a new context"
                 )
 
     def _lost(self, entries: Manifest) -> set[bytes]:

@@ -21,6 +21,7 @@ BUSY_TIMEOUT_MS = 30_000
 BUSY: Final = "ServiceUnavailable.Busy"
 _REFUSED: Final = "not authorized"
 _WRITES: Final = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+_DAMAGED: Final = ("malformed", "not a database", "no such table", "no such column")
 _PASSING: Final = (
     ("database is locked", BUSY, "another process has been writing to it for {seconds} s: try again"),
     ("database or disk is full", "ServiceUnavailable.DiskFull", "the disk is full: make room, and try again"),
@@ -88,11 +89,10 @@ def explained(error: StatementError, path: Path, unwritable: str) -> CatalogErro
         if sign in text:
             advice = meaning.format(seconds=BUSY_TIMEOUT_MS // 1000)
             return CatalogError(code, f"the catalog {str(path)!r} can't be written: {advice}")
-    return CatalogError(
-        "InternalError",
-        f"the catalog {str(path)!r} can't be used: {text}. If it is damaged, close all that use the data folder, "
-        "and restore this file from a backup",
-    )
+    if any(sign in text for sign in _DAMAGED):
+        advice = "close all that use the data folder, and restore this file from a backup"
+        return CatalogError("InternalError", f"the catalog {str(path)!r} is damaged ({text}): {advice}")
+    return CatalogError("InternalError", f"the catalog {str(path)!r} can't be used: {text}")
 
 
 def _keep_private(path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,6 +171,54 @@ def test_a_data_folder_that_was_copied_is_proven_once(
     for _ in range(2):
         assert upload(door, context, tmp_path / "here")["nothingToSync"]
     assert read == [pack.name]
+
+
+def test_two_uploads_at_once_heal_the_same_pack(door: Door, tmp_path: Path) -> None:
+    files = fill(tmp_path / "here")
+    contexts = [door.context(name) for name in ("one", "two")]
+    sessions = []
+    for number, context in enumerate(contexts):
+        shutil.copytree(tmp_path / "here", tmp_path / f"copy{number}")
+        sessions.append(door.session(binding(context), Root=str(tmp_path / f"copy{number}")))
+        door.sync(sessions[-1])
+    for _ in range(5):
+        for pack in packs(tmp_path):
+            flip(pack, 0.3)
+        begun = [(session, door.data("SyncContext", SessionId=session)["TaskIds"]) for session in sessions]
+        assert [task["status"] for session, ids in begun for task in door.wait(session, ids)] == ["Success"] * 2
+        assert [restored(door, context, tmp_path / "there") for context in contexts] == [files] * 2
+
+
+@pytest.mark.parametrize("moment", ["BlobStore.put", "CatalogChunkIndex.forget", "CatalogChunkIndex.add"])
+def test_an_upload_that_is_killed_while_it_heals_is_completed_by_the_next(tmp_path: Path, moment: str) -> None:
+    program = """
+        import os, sys, threading
+        from ctxmgr.service import ContextService, blobstore, chunkindex
+        owner, name = sys.argv[3].split(".")
+        owner = getattr(blobstore, owner, None) or getattr(chunkindex, owner)
+        original = getattr(owner, name)
+        def die(*args):
+            original(*args)
+            os._exit(9)
+        setattr(owner, name, die)
+        service = ContextService.open(sys.argv[1])
+        service.handle("SyncContext", {"SessionId": sys.argv[2], "Mode": "upload"})
+        threading.Event().wait(60)
+    """
+    service = ContextService.open(tmp_path / "data")
+    door = Door(service)
+    context = door.context()
+    files = fill(tmp_path / "here")
+    session = door.session(binding(context), Root=str(tmp_path / "here"))
+    door.sync(session)
+    for pack in packs(tmp_path):
+        flip(pack, 0.5)
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "data"), session, moment]
+    assert subprocess.run(command, timeout=60).returncode == 9
+    (task,) = door.sync(session)
+    assert task["status"] == "Success"
+    assert restored(door, context, tmp_path / "there") == files
+    service.close()
 
 
 def test_what_another_workspace_must_heal_does_not_keep_this_one_from_uploading(door: Door, tmp_path: Path) -> None:
