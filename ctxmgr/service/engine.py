@@ -131,7 +131,7 @@ class Engine:
             except CatalogError as error:
                 raise DataFolderError(error.message) from error
             except OSError as error:
-                raise DataFolderError(f"can't open the data folder {str(folder.root)!r}: {reason(error)}") from error
+                raise DataFolderError(f"can't open the data folder {str(folder.source)!r}: {reason(error)}") from error
             undo.pop_all()
         engine.clean_up()
         return engine

@@ -121,6 +121,21 @@ def test_a_new_file_whose_content_was_stored_and_is_damaged_is_stored_again(
     assert restored(door, context, tmp_path / "there") == files
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_single_file_that_is_uploaded_again_is_stored_again(
+    door: Door, tmp_path: Path, damage: Callable[[Path, float], None]
+) -> None:
+    context = door.context()
+    for _ in range(2):
+        with door.service.write_file(context, "/single") as sent:
+            sent.write(b"single" * 1000)
+            sent.finish()
+        read = b"".join(door.service.read_file(context, "/single").content)
+        assert read == b"single" * 1000
+        for pack in packs(tmp_path):
+            damage(pack, 0.5)
+
+
 def test_bits_that_rot_without_a_trace_are_found_when_the_content_comes_again(
     door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
