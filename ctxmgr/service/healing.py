@@ -12,7 +12,7 @@ from typing import Final
 
 from .blobs import BlobStore, PackWriter
 from .chunkindex import CatalogChunkIndex
-from .entries import PACK, Manifest, show
+from .entries import PACK, Manifest, parent, show
 from .faults import ContentError
 from .packs import Pack, Stamp
 from .scan import Scan, store_files
@@ -75,8 +75,13 @@ class Healing:
             self._whole.clear()
             self._damaged.clear()
         lost = lost.difference(*(entry.chunks for entry in local.values()))
+        if not lost:
+            return
+        # A file that the workspace has as the context has it is healed; one that it has otherwise is replaced, or is
+        # another workspace's. But files that are kept in a pack are in no file as they are stored.
+        packed = {parent(path) for path in self._found.manifest}
         for path, entry in entries.items():
-            if (entry.target == PACK or path in local) and not lost.isdisjoint(entry.chunks):
+            if entry.target == PACK and parent(path) in packed and not lost.isdisjoint(entry.chunks):
                 raise ContentError(
                     f"the content of {show(path)} is lost or damaged in the data folder, and the workspace does not "
                     "hold it as it was stored: restore the data folder's blobs from a backup, or sync to a new context"

@@ -122,6 +122,21 @@ def test_a_new_file_whose_content_was_stored_and_is_damaged_is_stored_again(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_was_changed_in_part_replaces_the_version_that_is_damaged(
+    door: Door, tmp_path: Path, damage: Callable[[Path, float], None]
+) -> None:
+    context = door.context()
+    files = fill(tmp_path / "here")
+    upload(door, context, tmp_path / "here")
+    for pack in packs(tmp_path):
+        damage(pack, 0.5)
+    files["large"] = files["large"][: 2 << 20] + b"another end"
+    (tmp_path / "here" / "large").write_bytes(files["large"])
+    assert upload(door, context, tmp_path / "here")["status"] == "Success"
+    assert restored(door, context, tmp_path / "there") == files
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_single_file_that_is_uploaded_again_is_stored_again(
     door: Door, tmp_path: Path, damage: Callable[[Path, float], None]
 ) -> None:
