@@ -460,9 +460,18 @@ class Jobs:
         """Run at once what the caller may wait for: here, in a task, which awaiting it waits for.
 
         Args:
-            abandoned: called as well if the task is cancelled.
+            abandoned: called as well if the task is cancelled, or can't be begun.
+
+        Raises:
+            RuntimeError: no loop is running.
         """
-        return self._spawn(run(), abandoned)
+        coroutine = run()
+        try:
+            return self._spawn(coroutine, abandoned)
+        except RuntimeError:
+            coroutine.close()
+            abandoned()
+            raise
 
     def repeat(
         self, step: Callable[[], Awaitable[float | None]], abandoned: Callable[[], None], group: str
@@ -558,7 +567,8 @@ class Jobs:
                 _log.exception("a waiting sync could not be given up cleanly")
 
     def _spawn(self, coroutine: Coroutine[Any, Any, _T], abandoned: Callable[[], None]) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(self._abandoning(coroutine, abandoned))
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._abandoning(coroutine, abandoned))
         self._tasks[task] = abandoned
         _outstanding.add(self)
 

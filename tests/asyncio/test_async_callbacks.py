@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,30 @@ async def test_leaving_a_session_waits_for_async_callbacks_to_return(server: Scr
     async with client.session("s-1") as session:
         session.context.sync(callback=callback)  # and nobody awaits it
     assert returned == [True]
+
+
+async def test_leaving_an_embedded_session_tells_the_truth_of_a_sync_that_nobody_awaits(tmp_path: Path) -> None:
+    called: list[bool] = []
+    async with Client.local(tmp_path / "data") as client:
+        context = (await client.contexts.get("project", create=True)).context
+        (tmp_path / "workspace").mkdir()
+        created = await client.sessions.create(root=tmp_path / "workspace", bind={"/": context})
+        async with created.session as session:
+            session.context.sync(callback=called.append)
+        assert called == [True]
+
+
+def test_a_sync_outside_of_a_loop_calls_back_false_and_says_why(server: ScriptedServer) -> None:
+    called: list[bool] = []
+
+    async def make() -> Client:
+        return Client(api_key=KEY, endpoint=server.url)
+
+    client = asyncio.run(make())
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        client.session("s-1").context.sync(callback=called.append)
+    assert called == [False]
+    asyncio.run(client.close())
 
 
 async def test_several_callbacks_may_end_their_session(server: ScriptedServer, client: Client) -> None:
