@@ -18,14 +18,33 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.poolmanager import ProxyManager
 
+from ._timedresponse import TimedResponse
 from .config import Config
 from .errors import ConnectionFailed, RequestTimeout, TransportError
 from .protocol import redacted
 
-__all__ = ["CuttableAdapter", "keep_credentials_out_of_logs", "leave_to_parent", "root_cause", "transport_error"]
+__all__ = [
+    "FAILURES",
+    "CuttableAdapter",
+    "OwnSession",
+    "keep_credentials_out_of_logs",
+    "leave_to_parent",
+    "root_cause",
+    "transport_error",
+]
+
+FAILURES = (requests.RequestException, HTTPError)
+"""What requests raises, and what urllib3 does where a body is read as it comes."""
+
+
+class OwnSession(requests.Session):
+    """A session that never looks where a redirect leads: requests would read and unpack all of its body for that."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return that there is none."""
 
 
 class CuttableAdapter(HTTPAdapter):
@@ -41,11 +60,15 @@ class CuttableAdapter(HTTPAdapter):
         opened = self._open
 
         class Plain(HTTPConnection):
+            response_class = TimedResponse
+
             def connect(self) -> None:
                 super().connect()
                 opened.add(self)
 
         class Secure(HTTPSConnection):
+            response_class = TimedResponse
+
             def connect(self) -> None:
                 super().connect()
                 opened.add(self)
@@ -147,7 +170,7 @@ def _break(connection: HTTPConnection) -> None:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def transport_error(error: requests.RequestException, config: Config) -> TransportError:
+def transport_error(error: Exception, config: Config) -> TransportError:
     """Tell a failure in our own words: the library's quote the whole URL, which may hold the credential."""
     parts = urlsplit(config.endpoint)
     where = f"{parts.scheme}://{parts.netloc}"
@@ -157,7 +180,7 @@ def transport_error(error: requests.RequestException, config: Config) -> Transpo
     if isinstance(error, requests.ConnectTimeout):
         text = f"no connection to {where} within {config.connect_timeout:g} s; is the service up and reachable?"
         return RequestTimeout(text, received=False)
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
         return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
     if isinstance(error, requests.exceptions.SSLError):
         advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
@@ -166,7 +189,7 @@ def transport_error(error: requests.RequestException, config: Config) -> Transpo
         return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=not unsent)
     if unsent:
         return ConnectionFailed(f"no connection to {where}: {reason}; is the service running?", received=False)
-    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError)):
         return ConnectionFailed(f"the connection to {where} broke: {reason}")
     if len(causes) == 1:
         reason = type(error).__name__

@@ -14,14 +14,24 @@ import requests
 
 from ._embedded import open_service
 from ._forks import renewed_in_child
-from ._http import CuttableAdapter, keep_credentials_out_of_logs, leave_to_parent, root_cause, transport_error
-from ._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
+from ._http import (
+    FAILURES,
+    CuttableAdapter,
+    OwnSession,
+    keep_credentials_out_of_logs,
+    leave_to_parent,
+    root_cause,
+    transport_error,
+)
+from ._localfiles import Arriving, Source, get_in_process, open_source, put_in_process
 from ._steps import Repeating, Steps
+from ._timedresponse import under
 from ._urllogs import kept_out_of_logs
 from .config import Config
 from .errors import ClosedError
 from .filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
-from .protocol import Answer, Reply, Request, answer_from_document, encode, read_answer
+from .patience import LEAST_MOVED, MAX_ANSWER, Patience
+from .protocol import Answer, Reply, Request, answer_from_document, encode, read_answer, too_large
 
 if TYPE_CHECKING:
     from .service import ContextService, Watch
@@ -39,6 +49,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger("ctxmgr")
+_AT_ONCE = 1 << 16
 _T = TypeVar("_T")
 
 #: What a call gives that its caller may wait for. Here that is the value itself.
@@ -88,14 +99,15 @@ class HttpWire:
 
     Args:
         config: where to, as whom, and for how long.
-        session: the caller's own session, used as it is set up and left open; ``None`` makes one.
+        session: the caller's own session, used as it is set up and left open; ``None`` makes one. On the connections
+            of a caller's session each wait is bounded, but not the sum of many short ones.
     """
 
     def __init__(self, config: Config, session: HttpSession | None = None) -> None:
         self._config = config
         self._adapter: CuttableAdapter | None = None
         if session is None:
-            session = requests.Session()
+            session = OwnSession()
             self._adapter = CuttableAdapter(connections=max(16, 2 * config.workers))
             session.mount("https://", self._adapter)
             session.mount("http://", self._adapter)
@@ -123,19 +135,35 @@ class HttpWire:
             keep_credentials_out_of_logs()
         encoded = encode(request, config.api_key, credential_in_query=credential_in_query)
         prepared = self._prepare(f"{config.endpoint}/?{encoded.query}", encoded.headers, encoded.body)
+        patience = Patience(config.read_timeout + request.timeout, within=request.within)
+        waits = min(config.connect_timeout, request.within), min(config.read_timeout + request.timeout, request.within)
         try:
-            response = self._session.send(
-                prepared,
-                timeout=(config.connect_timeout, config.read_timeout + request.timeout),
-                allow_redirects=False,
-                **self._settings,
-            )
-        except requests.RequestException as error:
+            with (
+                under(patience),
+                self._session.send(prepared, timeout=waits, allow_redirects=False, **self._settings) as response,
+            ):
+                reply = self._read(response)
+        except FAILURES as error:
             failure = transport_error(error, config)
             failure.__cause__ = root_cause(error, config)
         else:
-            return read_answer(Reply(response.status_code, response.headers, response.content), secret=config.api_key)
+            return read_answer(reply, secret=config.api_key)
         raise failure  # out here, where the library's error, which quotes the URL, does not become its context
+
+    def _read(self, response: requests.Response) -> Reply:
+        """Read an answer whole, up to the size that any may have.
+
+        The hooks of a caller's session may have read it already, so requests unpacks it there.
+        """
+        status, headers, body = response.status_code, response.headers.copy(), bytearray()
+        own = self._adapter is None
+        if own:
+            headers.pop("Content-Encoding", None)
+        for piece in response.iter_content(_AT_ONCE) if own else _as_it_comes(response):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                raise too_large(status)
+        return Reply(status, headers, bytes(body))
 
     def put_url(self, url: str, source: Source) -> Answer:
         """Send a file to a signed URL, once, by a plain PUT.
@@ -177,8 +205,9 @@ class HttpWire:
         verify = None if config.verify is True else config.verify
         settings = self._session.merge_environment_settings(url, dict(config.proxies or {}), True, verify, None)
         timeout = (config.connect_timeout, config.read_timeout)
+        patience = Patience(config.read_timeout, renewed_by=LEAST_MOVED)
         try:
-            with kept_out_of_logs(prepared.path_url):
+            with kept_out_of_logs(prepared.path_url), under(patience):
                 return self._session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
         except requests.RequestException as error:
             failure = transport_error(error, whence(config, url))
@@ -186,8 +215,8 @@ class HttpWire:
 
     def _pieces(self, response: requests.Response, url: str) -> Iterator[bytes]:
         try:
-            yield from response.iter_content(PIECE)
-        except requests.RequestException as error:
+            yield from _as_it_comes(response)
+        except FAILURES as error:
             failure = transport_error(error, whence(self._config, url))
         else:
             return
@@ -211,7 +240,7 @@ class HttpWire:
             config = self._config
             verify = None if config.verify is True else config.verify
             proxies = dict(config.proxies or {})
-            self._settings = session.merge_environment_settings(config.endpoint, proxies, False, verify, None)
+            self._settings = session.merge_environment_settings(config.endpoint, proxies, True, verify, None)
             self._template = session.prepare_request(requests.Request("POST", config.endpoint, data=b"-"))
         if self._adapter is None:
             return session.prepare_request(requests.Request("POST", url, headers=dict(headers), data=body))
@@ -227,6 +256,12 @@ class HttpWire:
         if self._adapter is not None:
             self._adapter.cut()
             self._session.close()
+
+
+def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+    """Read a body without unpacking it; http.client bounds what stands between its chunks."""
+    while piece := response.raw.read(_AT_ONCE, decode_content=False):
+        yield piece
 
 
 class LocalWire:

@@ -26,7 +26,8 @@ class Config:
         api_key: the credential; never part of a repr.
         region: the region new contexts and sessions are made in (AgentBay's ``LoginRegionId``).
         connect_timeout: seconds to wait for a connection.
-        read_timeout: seconds to wait for each answer.
+        read_timeout: seconds for each answer, until it has been read whole; with ``connect_timeout`` it bounds an
+            attempt in total. A file may take longer, as long as 64 KiB of it move in that time.
         attempts: how often a request may be sent in all when it can safely be repeated.
         verify: ``True`` for the usual CA certificates, or the path of a CA bundle.
         proxies: scheme to proxy URL; ``None`` leaves it to the environment.
@@ -68,7 +69,8 @@ def resolve(
     """Put a configuration together from arguments, then ``CTXMGR_*``, then ``AGENTBAY_*`` variables.
 
     Args:
-        timeout: seconds for each answer, or a pair of seconds (connect, answer).
+        timeout: seconds for each answer until it has been read whole, and for the connection, which has 10 at most;
+            or a pair of seconds (connect, answer).
         environ: where the variables are looked up: ``CTXMGR_API_KEY``, ``CTXMGR_ENDPOINT``, ``CTXMGR_REGION``,
             ``CTXMGR_TIMEOUT_MS``, ``CTXMGR_CA_BUNDLE``, and AgentBay's ``AGENTBAY_API_KEY``, ``AGENTBAY_ENDPOINT``
             (a bare host there), ``AGENTBAY_REGION_ID`` and ``AGENTBAY_TIMEOUT_MS``.
@@ -137,10 +139,11 @@ def _timeouts(value: float | tuple[float, float] | None, environ: Mapping[str, s
     if value is None:
         for name in ("CTXMGR_TIMEOUT_MS", "AGENTBAY_TIMEOUT_MS"):
             if text := environ.get(name):
-                return default.connect_timeout, _milliseconds(name, text)
+                seconds = _milliseconds(name, text)
+                return min(default.connect_timeout, seconds), seconds
         return default.connect_timeout, default.read_timeout
     if not isinstance(value, tuple):
-        return default.connect_timeout, _seconds(value)
+        return min(default.connect_timeout, _seconds(value)), _seconds(value)
     if len(value) != 2:
         raise ConfigError(f"timeout is {value!r}; it must be a positive number of seconds, or a pair of them")
     return _seconds(value[0]), _seconds(value[1])

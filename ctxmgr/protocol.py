@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import attrs
 
 from .errors import ApiError, ProtocolError, error_for
+from .patience import MAX_ANSWER, unpacked
 from .results import ContextStatusData
 from .structuring import kind_of, structure_list
 
@@ -29,6 +31,7 @@ __all__ = [
     "read_answer",
     "redacted",
     "task_ids",
+    "too_large",
 ]
 
 VERSION = "2025-05-06"
@@ -38,6 +41,7 @@ _HEADERS = {
     "x-acs-version": VERSION,
     "content-type": "application/x-www-form-urlencoded",
     "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
 }
 
 
@@ -49,11 +53,13 @@ class Request:
         action: such as ``GetContextInfo``.
         parameters: what the action takes, as text.
         timeout: seconds the server may take beyond the usual, where it is asked to park.
+        within: seconds it may take in all, where that is less.
     """
 
     action: str
     parameters: Mapping[str, str]
     timeout: float = 0.0
+    within: float = math.inf
 
 
 @attrs.frozen
@@ -67,7 +73,7 @@ class EncodedRequest:
 
 @attrs.frozen
 class Reply:
-    """What came back over HTTP, not yet read."""
+    """What came back over HTTP, not yet read: a body as its ``Content-Encoding`` says."""
 
     status: int
     headers: Mapping[str, str]
@@ -124,6 +130,11 @@ def encode(request: Request, api_key: str, *, credential_in_query: bool = False)
     )
 
 
+def too_large(status: int) -> ProtocolError:
+    """Return the error of an answer that does not end where any answer does."""
+    return ProtocolError(f"the answer (HTTP {status}) is larger than {MAX_ANSWER >> 20} MiB", http_status=status)
+
+
 def read_answer(reply: Reply, *, secret: str = "") -> Answer:
     """Read the envelope out of an HTTP answer.
 
@@ -134,6 +145,12 @@ def read_answer(reply: Reply, *, secret: str = "") -> Answer:
         ProtocolError: the answer is not an envelope; the text says what came instead.
     """
     retry_after = reply.headers.get("Retry-After", "")
+    if encodings := reply.headers.get("Content-Encoding"):
+        try:
+            reply = attrs.evolve(reply, body=unpacked(reply.body, encodings))
+        except ValueError as error:
+            text = f"the answer (HTTP {reply.status}) can't be read: {error}"
+            raise ProtocolError(text, http_status=reply.status, retry_after=retry_after) from None
     try:
         document = json.loads(reply.body)
     except (ValueError, RecursionError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from os import PathLike
 from typing import Protocol
 
-from ._io import Closing, HttpWire, LocalWire
+from ._io import Closing, HttpWire, LocalWire, now
 from ._localfiles import Source
-from .errors import ClosedError, TransportError
+from .errors import ClosedError, RequestTimeout, TransportError
 from .protocol import Answer, Request
 from .retry import delay_after_answer, delay_after_error
 from .structuring import FileUrlData, structure
@@ -44,6 +45,7 @@ class Transport:
         idempotent: bool = True,
         attempts: int | None = None,
         timeout: float = 0.0,
+        within: float = math.inf,
     ) -> Answer:
         """Send one action and give its answer, which may be a failure.
 
@@ -51,13 +53,15 @@ class Transport:
             idempotent: whether sending it twice does no harm.
             attempts: how often it may be sent in all, if not the usual.
             timeout: seconds the server may take beyond the usual, because it is asked to park.
+            within: seconds the call may take in all, repetitions and pauses included. Without it, each attempt is
+                bounded by the client's time-outs and each pause by 30 s.
 
         Raises:
             TransportError: no answer could be had.
             ClosedError: the client is closed.
         """
-        call = _Call(self._wire, Request(action, parameters, timeout))
-        return self._repeat(action, call, attempts or self._attempts, idempotent)
+        call = _Call(self._wire, action, parameters, timeout)
+        return self._repeat(action, call, attempts or self._attempts, idempotent, within)
 
     def put_file(self, context_id: str, path: str, source: Source) -> Answer:
         """Upload a file to a context: by a signed URL, or hand it over in this process.
@@ -96,23 +100,27 @@ class Transport:
         get = _Get(wire, structure(granted.data, FileUrlData).url, target)
         return self._repeat("the download of a file", get, self._attempts, True)
 
-    def _repeat(self, what: str, exchange: _Exchange, limit: int, idempotent: bool) -> Answer:
-        """Carry out an exchange until there is an answer to take, or no sense in another attempt."""
+    def _repeat(self, what: str, exchange: _Exchange, limit: int, idempotent: bool, within: float = math.inf) -> Answer:
+        """Carry out an exchange until there is an answer to take, or no sense or no time for another attempt."""
+        end = now() + within
         attempt = 0
         while True:
             if self._closing.is_set:
                 raise ClosedError(f"{what} was not sent: the client is closed")
+            left = end - now()
+            if left <= 0:
+                raise RequestTimeout(f"{what} was not sent: there was no time left for it", received=False)
             attempt += 1
             try:
-                answer = exchange.once()
+                answer = exchange.once(left)
                 delay = delay_after_answer(answer, attempt, limit, idempotent=idempotent)
-                if delay is None:
+                if delay is None or delay >= end - now():
                     return answer
             except TransportError as error:
                 if self._closing.is_set:
                     raise ClosedError(f"the client was closed during {what}") from error
                 delay = delay_after_error(error, attempt, limit, idempotent=idempotent)
-                if delay is None:
+                if delay is None or delay >= end - now():
                     raise
             self._closing.pause(delay)
 
@@ -124,19 +132,25 @@ class Transport:
 class _Exchange(Protocol):
     """What can be sent again as it is."""
 
-    def once(self) -> Answer:
-        """Send it, and give the answer."""
+    def once(self, within: float) -> Answer:
+        """Send it, and return the answer.
+
+        Args:
+            within: seconds until nobody waits for it any more.
+        """
 
 
 class _Call:
     """An action."""
 
-    def __init__(self, wire: HttpWire | LocalWire, request: Request) -> None:
+    def __init__(self, wire: HttpWire | LocalWire, action: str, parameters: Mapping[str, str], timeout: float) -> None:
         self._wire: HttpWire | LocalWire = wire
-        self._request = request
+        self._action = action
+        self._parameters = parameters
+        self._timeout = timeout
 
-    def once(self) -> Answer:
-        return self._wire.send(self._request)
+    def once(self, within: float) -> Answer:
+        return self._wire.send(Request(self._action, self._parameters, self._timeout, within))
 
 
 class _Put:
@@ -147,7 +161,7 @@ class _Put:
         self._url = url
         self._source = source
 
-    def once(self) -> Answer:
+    def once(self, within: float) -> Answer:
         return self._wire.put_url(self._url, self._source)
 
 
@@ -159,5 +173,5 @@ class _Get:
         self._url = url
         self._target = target
 
-    def once(self) -> Answer:
+    def once(self, within: float) -> Answer:
         return self._wire.get_url(self._url, self._target)

@@ -29,11 +29,12 @@ from yarl import URL
 
 from ctxmgr._embedded import open_service
 from ctxmgr._forks import renewed_in_child
-from ctxmgr._localfiles import PIECE, Arriving, Source, get_in_process, open_source, put_in_process
+from ctxmgr._localfiles import Arriving, Source, get_in_process, open_source, put_in_process
 from ctxmgr.config import Config
 from ctxmgr.errors import ClosedError, ConnectionFailed, RequestTimeout, TransportError
 from ctxmgr.filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
-from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode, read_answer
+from ctxmgr.patience import LEAST_MOVED, MAX_ANSWER, Patience
+from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode, read_answer, too_large
 
 if TYPE_CHECKING:
     from ctxmgr.service import ContextService, Watch
@@ -128,8 +129,11 @@ class HttpWire:
         session = await self._opened()
         in_query = config.is_cloud and request.action == "SyncContext"
         encoded = encode(request, config.api_key, credential_in_query=in_query)
+        answering = config.read_timeout + request.timeout
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=config.connect_timeout, sock_read=config.read_timeout + request.timeout
+            total=min(config.connect_timeout + answering, request.within),
+            sock_connect=config.connect_timeout,
+            sock_read=answering,
         )
         try:
             async with session.post(
@@ -138,9 +142,10 @@ class HttpWire:
                 headers=encoded.headers,
                 timeout=timeout,
                 allow_redirects=False,
+                auto_decompress=False,
                 **self._options,
             ) as response:
-                reply = Reply(response.status, response.headers, await response.read())
+                reply = await _whole(response)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise _transport_error(error, config) from _root_cause(error)
         return read_answer(reply, secret=config.api_key)
@@ -153,11 +158,9 @@ class HttpWire:
             TransportError: there was no answer.
         """
         file, size = await _blocking(open_source, source)
+        patience = self._patience()
         try:
-            async with self._send_file("PUT", url, {"Content-Length": str(size)}, _read(file)) as response:
-                if response.status // 100 == 2:
-                    return transferred(response.status, response.headers, size)
-                return refused(await _refusal(response))
+            return await _while_it_moves(patience, self._put(url, size, _read(file, patience)))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             failure = _transport_error(error, whence(self._config, url))
         finally:
@@ -171,22 +174,37 @@ class HttpWire:
             OSError: the caller's file can't be written.
             TransportError: there was no answer, or not all of it.
         """
+        patience = self._patience()
         try:
-            async with self._send_file("GET", url, {"Accept-Encoding": "identity"}, None) as response:
-                if response.status != 200:
-                    return refused(await _refusal(response))
-                arriving = Arriving(target)
-                await _blocking(arriving.__enter__)
-                try:
-                    async for piece in response.content.iter_chunked(PIECE):
-                        await _blocking(arriving.write, piece)
-                    await _blocking(arriving.keep, response.headers.get("Content-Length"))
-                finally:
-                    await _blocking(arriving.__exit__)
-                return transferred(response.status, response.headers, arriving.size)
+            return await _while_it_moves(patience, self._get(url, target, patience))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             failure = _transport_error(error, whence(self._config, url))
         raise failure
+
+    def _patience(self) -> Patience:
+        config = self._config
+        return Patience(config.connect_timeout + config.read_timeout, renewed_by=LEAST_MOVED)
+
+    async def _put(self, url: str, size: int, body: AsyncIterator[bytes]) -> Answer:
+        async with self._send_file("PUT", url, {"Content-Length": str(size)}, body) as response:
+            if response.status // 100 == 2:
+                return transferred(response.status, response.headers, size)
+            return refused(await _refusal(response))
+
+    async def _get(self, url: str, target: str | PathLike[str], patience: Patience) -> Answer:
+        async with self._send_file("GET", url, {"Accept-Encoding": "identity"}, None) as response:
+            if response.status != 200:
+                return refused(await _refusal(response))
+            arriving = Arriving(target)
+            await _blocking(arriving.__enter__)
+            try:
+                async for piece in response.content.iter_any():
+                    patience.moved(len(piece))
+                    await _blocking(arriving.write, piece)
+                await _blocking(arriving.keep, response.headers.get("Content-Length"))
+            finally:
+                await _blocking(arriving.__exit__)
+            return transferred(response.status, response.headers, arriving.size)
 
     @asynccontextmanager
     async def _send_file(
@@ -209,6 +227,7 @@ class HttpWire:
             skip_auto_headers=("Content-Type", "Content-Disposition"),
             timeout=timeout,
             allow_redirects=False,
+            auto_decompress=False,
             **options,
         ) as response:
             yield response
@@ -243,9 +262,39 @@ class HttpWire:
             await self._session.close()
 
 
-async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await _blocking(file.read, PIECE):
+async def _while_it_moves(patience: Patience, work: Coroutine[Any, Any, _T]) -> _T:
+    """Do something for as long as there is patience.
+
+    Raises:
+        asyncio.TimeoutError: there is none any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            if (left := patience.left()) <= 0:
+                raise asyncio.TimeoutError
+            await asyncio.wait({task}, timeout=left)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def _whole(response: aiohttp.ClientResponse) -> Reply:
+    """Read an answer as it comes, up to the size that any may have."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > MAX_ANSWER:
+            raise too_large(response.status)
+    return Reply(response.status, response.headers, bytes(body))
+
+
+async def _read(file: BinaryIO, patience: Patience) -> AsyncIterator[bytes]:
+    while piece := await _blocking(file.read, LEAST_MOVED):
         yield piece
+        patience.moved(len(piece))
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Reply:

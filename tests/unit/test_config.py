@@ -162,8 +162,13 @@ class TestApiKey:
 
 class TestTimeout:
     def test_a_number_is_for_answers(self) -> None:
-        config = resolved(timeout=5)
-        assert (config.connect_timeout, config.read_timeout) == (10, 5)
+        config = resolved(timeout=25)
+        assert (config.connect_timeout, config.read_timeout) == (10, 25)
+
+    @pytest.mark.parametrize(("environ", "given"), [({}, 5), ({"CTXMGR_TIMEOUT_MS": "5000"}, None)])
+    def test_a_short_one_is_for_connections_too(self, environ: dict[str, str], given: float | None) -> None:
+        config = resolved(environ, timeout=given)
+        assert (config.connect_timeout, config.read_timeout) == (5, 5)
 
     def test_a_pair_is_for_connections_and_answers(self) -> None:
         config = resolved(timeout=(1, 5))
