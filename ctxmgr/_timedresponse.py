@@ -1,4 +1,4 @@
-"""Answers that are read under a patience: time-outs of sockets bound one wait, and a peer that drips never waits long."""
+"""Answers that are read under a patience: a socket's time-out bounds one wait, and a peer that drips ends each soon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Timed:
         self._patience = patience
 
     def makefile(self, mode: str) -> BinaryIO:
-        raw = cast(socket.SocketIO, self._sock.makefile("rb", buffering=0))
+        raw = self._sock.makefile("rb", buffering=0)
         return cast(BinaryIO, io.BufferedReader(_Reader(self._sock, raw, self._patience)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -10,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from .bounds import MAX_COUNT, MAX_SECONDS_OF_A_STEP, shown
 from .completion import Budget, Target
 from .errors import ArgumentError, ArgumentTypeError
 from .results import Context
@@ -93,17 +95,19 @@ def absolute(directory: str | PathLike[str]) -> str:
     return os.path.abspath(os.path.expanduser(directory))
 
 
-def positive(name: str, value: int) -> int:
-    """Give a whole number of at least 1.
+def positive(name: str, value: int, most: int = MAX_COUNT) -> int:
+    """Return a whole number of at least 1.
 
     Raises:
-        ArgumentError: it is less.
+        ArgumentError: it is less, or more than it may be.
         ArgumentTypeError: it is not a whole number.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentTypeError(f"{name} is {value!r}; it must be a whole number")
     if value < 1:
-        raise ArgumentError(f"{name} is {value}; it must be at least 1")
+        raise ArgumentError(f"{name} is {shown(value)}; it must be at least 1")
+    if value > most:
+        raise ArgumentError(f"{name} is {shown(value)}; it must be at most {most}")
     return value
 
 
@@ -122,6 +126,9 @@ def thread_executor(executor: Executor | None) -> Executor | None:
 def _milliseconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ArgumentTypeError(f"{name} is {value!r}; it must be a number of milliseconds")
-    if not 0 <= value < float("inf"):
-        raise ArgumentError(f"{name} is {value}; it must be a number of milliseconds that is not negative")
+    if not 0 <= value < math.inf:
+        raise ArgumentError(f"{name} is {shown(value)}; it must be a number of milliseconds that is not negative")
+    most = MAX_SECONDS_OF_A_STEP * 1000
+    if value > most:
+        raise ArgumentError(f"{name} is {shown(value)}; it must be at most {most} milliseconds")
     return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from ._forks import renewed_in_child
@@ -26,15 +27,17 @@ class Waiting:
 
     def __init__(self, callback: Callable[[bool], object], debt: _Debt) -> None:
         self.due = 0.0
+        self.deadline = 0.0
         self._debt: _Debt = debt
         self._owed: Callable[[bool], object] | None = callback
         self._verdict: Verdict | None = None
         self._wait: Wait | None = None
         self._lock = Lock()
 
-    def begin(self, wait: Wait) -> None:
-        """Begin to wait, now that the service has accepted the sync."""
+    def begin(self, wait: Wait, deadline: float = math.inf) -> None:
+        """Begin to wait, now that the service has accepted the sync; until a deadline, whatever the server does."""
         self._wait = wait
+        self.deadline = deadline
         self.due = now() + min(_GATHER, wait.budget.interval)
 
     @property
@@ -61,7 +64,7 @@ class Waiting:
         """Take in what a poll brought."""
         with self._lock:
             if self._verdict is None:
-                self._verdict = judge(self.wait, found, now())
+                self._verdict = judge(self.wait, found, now(), self.deadline)
                 self.due = now() + self.wait.budget.interval
 
     def fail(self, verdict: Verdict) -> None:
@@ -238,7 +241,7 @@ class _SessionWaits:
             waiting.deliver()
 
     def _poll_statuses(self, due: list[Waiting]) -> None:
-        found = self._background.poller.ask({"SessionId": self._session_id})
+        found = self._background.poller.ask({"SessionId": self._session_id}, deadline=_first_deadline(due))
         for waiting in due:
             waiting.take(found)
 
@@ -260,10 +263,10 @@ class _SessionWaits:
     def _ask(self, waits: list[Waiting], park: float) -> None:
         """Ask for the pending tasks of these waits, and give each the answer to its own."""
         owners = {task_id: waiting for waiting in waits for task_id in waiting.wait.pending}
-        task_ids = list(owners)
+        task_ids, deadline = list(owners), _first_deadline(waits)
         for start in range(0, len(task_ids), _IDS_A_REQUEST):
             asked_for = task_ids[start : start + _IDS_A_REQUEST]
-            found = self._background.poller.ask({"SessionId": self._session_id}, asked_for, park)
+            found = self._background.poller.ask({"SessionId": self._session_id}, asked_for, park, deadline=deadline)
             _share(found, {id(owners[task_id]): owners[task_id] for task_id in asked_for}, owners)
 
     def _conclude(self, waits: list[Waiting]) -> None:
@@ -293,6 +296,10 @@ class _SessionWaits:
         key = self._session_id, self._by_task
         if sessions.get(key) is self:
             del sessions[key]
+
+
+def _first_deadline(waits: list[Waiting]) -> float:
+    return min(waiting.deadline for waiting in waits)
 
 
 def _share(found: Found, waits: dict[int, Waiting], owners: dict[str, Waiting]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ._io import Closing, now
-from .completion import Budget, Pace, Target, TaskWait
+from .bounds import MAX_SECONDS_OF_A_WAIT, shown
+from .completion import GRACE, Budget, Pace, Target, TaskWait
 from .errors import ArgumentError, ArgumentTypeError
 from .polling import Poller
 from .protocol import task_ids
@@ -41,7 +42,8 @@ class ChangeWaiter:
             timeout: seconds to wait at most.
         """
         budget = Budget(_RETRIES, _seconds(timeout) * 1000 / _RETRIES)
-        answer = self._transport.call(action, parameters)
+        deadline = now() + budget.limit
+        answer = self._transport.call(action, parameters, within=budget.limit)
         request_id = answer.request_id
         if not answer.success:
             return ContextChangeResult(request_id=request_id, error_message=answer.error_message)
@@ -54,7 +56,7 @@ class ChangeWaiter:
                 request_id=request_id, success=settled.success, error_message=settled.error_message
             )
         task_wait = TaskWait(Target(kind, context_id, "/"), ids, budget, now())
-        verdict = self._poller.wait(task_wait, {"ContextId": context_id})
+        verdict = self._poller.wait(task_wait, {"ContextId": context_id}, deadline)
         return ContextChangeResult(
             request_id=request_id,
             success=verdict.success,
@@ -76,7 +78,7 @@ class ChangeWaiter:
         pace = Pace()
         looks = 0
         while True:
-            answer = self._transport.call("GetContext", {"ContextId": context_id})
+            answer = self._transport.call("GetContext", {"ContextId": context_id}, within=deadline - now() + GRACE)
             if not answer.success:
                 return ContextResult(request_id=answer.request_id, error_message=answer.error_message)
             context = structure(answer.data, Context)
@@ -93,6 +95,7 @@ class ChangeWaiter:
 def _seconds(timeout: float) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise ArgumentTypeError(f"timeout is {timeout!r}; it must be a number of seconds")
-    if not 0 <= timeout < float("inf"):
-        raise ArgumentError(f"timeout is {timeout}; it must be a number of seconds that is not negative")
+    if not 0 <= timeout <= MAX_SECONDS_OF_A_WAIT:
+        most = MAX_SECONDS_OF_A_WAIT
+        raise ArgumentError(f"timeout is {shown(timeout)}; it must be a number of seconds from 0 to {most}")
     return float(timeout)

@@ -11,6 +11,7 @@ from os import PathLike
 from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire
 from .arguments import positive, thread_executor
 from .background import Background
+from .bounds import MAX_WORKERS
 from .config import DEFAULT_REGION, resolve
 from .contexts import Contexts
 from .errors import ArgumentError, ConfigError
@@ -105,7 +106,7 @@ class Client:
             raise ConfigError("no data folder: pass one to Client.local(), or set CTXMGR_HOME")
         client = cls.__new__(cls)
         wire = LocalWire(os.path.expanduser(chosen), thread_executor(executor))
-        jobs = Jobs(positive("workers", workers), executor, wire)
+        jobs = Jobs(positive("workers", workers, MAX_WORKERS), executor, wire)
         client._set_up(wire, jobs, 1, DEFAULT_REGION, 3)
         return client
 

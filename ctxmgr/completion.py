@@ -6,6 +6,7 @@ Times are monotonic seconds, given by the caller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from .errors import ApiError, ClosedError, CtxmgrError, ForbiddenError, InvalidR
 from .results import ContextStatusData
 
 __all__ = [
+    "GRACE",
     "BindingKey",
     "Budget",
     "Found",
@@ -37,6 +39,8 @@ Found = Sequence[ContextStatusData] | CtxmgrError
 #: A context's id and the mount path it is bound at.
 BindingKey = tuple[str, str]
 
+#: Seconds that a request may outlast a budget by, so that the last poll of a small one is answered too.
+GRACE = 5.0
 
 _NOTHING_BOUND = "no context is bound in the session: there was nothing to sync"
 
@@ -101,6 +105,14 @@ class Budget:
         """Seconds in all."""
         return self.max_retries * self.interval
 
+    @property
+    def limit(self) -> float:
+        """Seconds after which even the request that is under way is cut.
+
+        A budget without time is bounded by the number of its polls alone.
+        """
+        return self.total + GRACE if self.total else math.inf
+
     def __str__(self) -> str:
         return f"{self.max_retries} polls, {self.total:g} s"
 
@@ -161,9 +173,17 @@ class Wait(Protocol):
         ...
 
 
-def judge(wait: Wait, found: Found, now: float) -> Verdict | None:
-    """Let a wait take in what a poll brought; give its verdict, if that settles it."""
-    return wait.unreadable(found, now) if isinstance(found, CtxmgrError) else wait.observe(found, now)
+def judge(wait: Wait, found: Found, now: float, deadline: float = math.inf) -> Verdict | None:
+    """Let a wait take in what a poll brought; return its verdict, if that or the time settles it.
+
+    Args:
+        deadline: when it is over, whatever it still hopes for.
+    """
+    entries, trouble = ((), found) if isinstance(found, CtxmgrError) else (found, None)
+    verdict = wait.observe(entries, now) if trouble is None else wait.unreadable(trouble, now)
+    if verdict is None and now >= deadline:
+        return verdict_out_of_time(wait.target, wait.budget, entries, trouble)
+    return verdict
 
 
 class Pace:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .bounds import MAX_ATTEMPTS, MAX_COUNT, MAX_SECONDS_OF_A_STEP, MAX_WORKERS, shown
 from .errors import ConfigError
 
 __all__ = ["DEFAULT_REGION", "Config", "resolve"]
@@ -86,11 +87,11 @@ def resolve(
         region=region,
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
-        attempts=_count("attempts", attempts),
+        attempts=_count("attempts", attempts, MAX_ATTEMPTS),
         verify=_verify(environ.get("CTXMGR_CA_BUNDLE") or True if verify is None else verify),
         proxies=proxies,
-        workers=_count("workers", workers),
-        settle_polls=_count("settle_polls", settle_polls),
+        workers=_count("workers", workers, MAX_WORKERS),
+        settle_polls=_count("settle_polls", settle_polls, MAX_COUNT),
     )
 
 
@@ -153,18 +154,24 @@ def _milliseconds(name: str, text: str) -> float:
     try:
         return _seconds(float(text) / 1000)
     except ValueError:
-        raise ConfigError(f"{name} is {text!r}; it must be a positive number of milliseconds") from None
+        most = MAX_SECONDS_OF_A_STEP * 1000
+        text = f"{name} is {text!r}; it must be a positive number of milliseconds, at most {most}"
+        raise ConfigError(text) from None
 
 
 def _seconds(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise ConfigError(f"timeout is {value!r}; it must be a positive number of seconds, or a pair of them")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"timeout is {shown(value)}; it must be a positive number of seconds, or a pair of them")
+    if value > MAX_SECONDS_OF_A_STEP:
+        raise ConfigError(f"timeout is {shown(value)}; it must be at most {MAX_SECONDS_OF_A_STEP} seconds")
     return float(value)
 
 
-def _count(name: str, value: int) -> int:
+def _count(name: str, value: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least 1")
+        raise ConfigError(f"{name} is {shown(value)}; it must be a whole number of at least 1")
+    if value > most:
+        raise ConfigError(f"{name} is {shown(value)}; it must be at most {most}")
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +169,10 @@ class ContextManager:
 
     def list_bindings(self) -> ContextBindingsResult:
         """Tell which contexts are bound in the session, and where."""
-        answer = self._transport.call("DescribeSessionContexts", {"SessionId": self.session_id})
+        return self._list_bindings()
+
+    def _list_bindings(self, within: float = math.inf) -> ContextBindingsResult:
+        answer = self._transport.call("DescribeSessionContexts", {"SessionId": self.session_id}, within=within)
         if not answer.success:
             return ContextBindingsResult(request_id=answer.request_id, error_message=answer.error_message)
         bindings = structure_list(answer.data, ContextBinding)
@@ -216,7 +220,7 @@ class ContextManager:
         else:
             keys = [binding_of(each["ContextId"], each["Path"]) for each in bindings]
             wait = SnapshotWait(target, before, budget, settle_polls=self._settle_polls, bindings=keys)
-        verdict = self._poller.wait(wait, {"SessionId": self.session_id})
+        verdict = self._poller.wait(wait, {"SessionId": self.session_id}, now() + budget.limit)
         return verdict.error_message
 
     @staticmethod
@@ -241,10 +245,11 @@ class ContextManager:
         return adopt(sdk_session, options)
 
     def _sync(self, request: SyncRequest) -> ContextSyncResult:
-        answer, wait = self._begin(request)
+        deadline = now() + request.budget.limit
+        answer, wait = self._begin(request, deadline)
         if wait is None:
             return ContextSyncResult(request_id=answer.request_id, error_message=answer.error_message)
-        verdict = self._poller.wait(wait, self._binding(request))
+        verdict = self._poller.wait(wait, self._binding(request), deadline)
         return ContextSyncResult(
             request_id=answer.request_id,
             success=verdict.success,
@@ -254,17 +259,17 @@ class ContextManager:
             note=verdict.note,
         )
 
-    def _begin(self, request: SyncRequest) -> tuple[Answer, Wait | None]:
-        """Trigger a sync; give the answer, and what to wait for if it was accepted."""
+    def _begin(self, request: SyncRequest, deadline: float) -> tuple[Answer, Wait | None]:
+        """Trigger a sync; return the answer, and what to wait for if it was accepted."""
         before: list[ContextStatusData] | None = None
         bindings: list[BindingKey] | None = None
         if not self._transport.tells_task_ids:
-            answer = self._transport.call("GetContextInfo", self._binding(request))
+            answer = self._transport.call("GetContextInfo", self._binding(request), within=deadline - now())
             if not answer.success:
                 return answer, None
             before = context_status(answer)
-            bindings = self._bindings(request.target)
-        answer = self._transport.call("SyncContext", request.parameters, idempotent=False)
+            bindings = self._bindings(request.target, deadline)
+        answer = self._transport.call("SyncContext", request.parameters, idempotent=False, within=deadline - now())
         if not answer.success:
             return answer, None
         ids = task_ids(answer)
@@ -275,12 +280,12 @@ class ContextManager:
             request.target, before, request.budget, settle_polls=self._settle_polls, bindings=bindings
         )
 
-    def _bindings(self, target: Target) -> list[BindingKey] | None:
+    def _bindings(self, target: Target, deadline: float) -> list[BindingKey] | None:
         """Return every binding of the session; ``None`` if the server can't say, or one is named already."""
         if target.path is not None:
             return None
         try:
-            found = self.list_bindings()
+            found = self._list_bindings(deadline - now())
         except ProtocolError:
             return None
         return [binding_of(each.context_id, each.path) for each in found.bindings] if found.success else None
@@ -301,14 +306,15 @@ class _BackgroundSync:
         """Trigger it, and leave the waiting to the background."""
         manager = self._manager
         background = manager._background
+        deadline = now() + self._request.budget.limit
         try:
-            answer, wait = manager._begin(self._request)
+            answer, wait = manager._begin(self._request, deadline)
         except CtxmgrError as error:
             verdict = Verdict.of_error(error)
             return self._refused("", verdict)
         if wait is None:
             return self._refused(answer.request_id, Verdict(success=False, error_message=answer.error_message))
-        self._waiting.begin(wait)
+        self._waiting.begin(wait, deadline)
         background.add(manager.session_id, self._waiting)
         return ContextSyncResult(request_id=answer.request_id, success=True, pending=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 
 from ._io import Closing, now
@@ -29,13 +30,21 @@ class Poller:
         self._transport: Transport = transport
         self._closing: Closing = closing
 
-    def ask(self, parameters: Mapping[str, str], task_ids: Sequence[str] = (), park: float = 0.0) -> Found:
+    def ask(
+        self,
+        parameters: Mapping[str, str],
+        task_ids: Sequence[str] = (),
+        park: float = 0.0,
+        *,
+        deadline: float = math.inf,
+    ) -> Found:
         """Ask once for the tasks of a session. A failure is given back, not raised.
 
         Args:
             parameters: name the session, and a binding if only that one matters.
             task_ids: the tasks to tell of, on a server that has ids.
             park: seconds the request may wait for one of them to end.
+            deadline: when nobody waits for the answer any more.
         """
         asked = dict(parameters)
         if task_ids:
@@ -43,23 +52,24 @@ class Poller:
         if park:
             asked["WaitMs"] = str(int(park * 1000))
         try:
-            answer = self._transport.call("GetContextInfo", asked, attempts=1, timeout=park)
+            answer = self._transport.call("GetContextInfo", asked, attempts=1, timeout=park, within=deadline - now())
             return context_status(answer) if answer.success else error_of(answer)
         except CtxmgrError as error:
             return error
 
-    def wait(self, wait: Wait, parameters: Mapping[str, str]) -> Verdict:
+    def wait(self, wait: Wait, parameters: Mapping[str, str], deadline: float) -> Verdict:
         """Poll until there is a verdict.
 
         Args:
             parameters: name the session, and a binding if only that one matters.
+            deadline: when it is over, whatever the server does.
         """
         pace = Pace()
         while True:
             asked = now()
             park = min(PARK, wait.time_left(asked)) if wait.pending else 0.0
-            found = self.ask(parameters, wait.pending, park)
-            verdict = judge(wait, found, now())
+            found = self.ask(parameters, wait.pending, park, deadline=deadline)
+            verdict = judge(wait, found, now(), deadline)
             if verdict is not None:
                 return verdict
             try:

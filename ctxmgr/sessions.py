@@ -12,7 +12,7 @@ import attrs
 from ._io import Closing, now
 from .arguments import absolute, positive
 from .background import Background
-from .completion import Budget, Pace
+from .completion import GRACE, Budget, Pace
 from .errors import CtxmgrError
 from .manager import ContextManager
 from .policies import Binding
@@ -250,7 +250,8 @@ class Sessions:
         budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
         deadline = now() + budget.total
         while now() < deadline:
-            answer = self._transport.call("GetSessionDetail", {"SessionId": session_id})
+            within = deadline - now() + GRACE
+            answer = self._transport.call("GetSessionDetail", {"SessionId": session_id}, within=within)
             if answer.code == _GONE:
                 return ""
             if not answer.success:

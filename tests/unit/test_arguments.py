@@ -64,6 +64,19 @@ class TestSyncRequest:
         with pytest.raises(ArgumentError, match=r"^retry_interval is .* that is not negative$"):
             checked(retry_interval=value)
 
+    @pytest.mark.parametrize("value", [86_400_001, 1e300, 10**400, 10**5000], ids=lambda _: "")
+    def test_an_interval_of_more_than_a_day_is_refused(self, value: float) -> None:
+        with pytest.raises(ArgumentError, match=r"^retry_interval is .*; it must be at most 86400000 milliseconds$"):
+            checked(retry_interval=value)
+
+    @pytest.mark.parametrize("value", [2**31, 10**400, 10**5000], ids=lambda _: "")
+    def test_polls_beyond_all_sense_are_refused(self, value: int) -> None:
+        with pytest.raises(ArgumentError, match=r"^max_retries is .*; it must be at most 2147483647$"):
+            checked(max_retries=value)
+
+    def test_the_longest_budget_is_still_a_number_of_seconds(self) -> None:
+        assert checked(max_retries=2**31 - 1, retry_interval=86_400_000).budget.limit < float("inf")
+
     @pytest.mark.parametrize("value", ["1500", True, None])
     def test_an_interval_that_is_no_number_is_refused(self, value: object) -> None:
         with pytest.raises(ArgumentTypeError, match=r"^retry_interval is .*; it must be a number of milliseconds$"):
@@ -112,6 +125,11 @@ class TestPositive:
     def test_the_name_and_the_value_are_told(self) -> None:
         with pytest.raises(ArgumentError, match=r"^max_results is 0; it must be at least 1$"):
             positive("max_results", 0)
+
+    @pytest.mark.parametrize("value", [-(10**5000), 10**5000], ids=lambda _: "")
+    def test_one_that_can_not_be_written_is_refused_all_the_same(self, value: int) -> None:
+        with pytest.raises(ArgumentError, match=r"^max_results is a number of more than 30 digits; it must be at "):
+            positive("max_results", value)
 
 
 class TestThreadExecutor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import textwrap
 import threading
 import time
@@ -315,7 +316,14 @@ class CountingPoller(Poller):
         self._under_way = 0
         self._counting = threading.Lock()
 
-    def ask(self, parameters: Mapping[str, str], task_ids: Sequence[str] = (), park: float = 0.0) -> Found:
+    def ask(
+        self,
+        parameters: Mapping[str, str],
+        task_ids: Sequence[str] = (),
+        park: float = 0.0,
+        *,
+        deadline: float = math.inf,
+    ) -> Found:
         with self._counting:
             self.asked += 1
             self._under_way += 1

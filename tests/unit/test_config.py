@@ -187,10 +187,15 @@ class TestTimeout:
         with pytest.raises(ConfigError, match=r"^timeout is .*; it must be a positive number of seconds, or a pair"):
             resolved(timeout=value)
 
-    @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+    @pytest.mark.parametrize("value", [86_401, 1e300, 10**400, 10**5000, (1, 10**400)], ids=lambda _: "")
+    def test_one_that_no_socket_takes_is_refused(self, value: Any) -> None:
+        with pytest.raises(ConfigError, match=r"^timeout is .*; it must be at most 86400 seconds"):
+            resolved(timeout=value)
+
+    @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1e300"])
     @pytest.mark.parametrize("name", ["CTXMGR_TIMEOUT_MS", "AGENTBAY_TIMEOUT_MS"])
     def test_an_impossible_variable_is_named(self, name: str, text: str) -> None:
-        with pytest.raises(ConfigError, match=f"^{name} is '{text}'; it must be a positive number of milliseconds$"):
+        with pytest.raises(ConfigError, match=f"^{name} is '{text}'; it must be a positive number of milliseconds, "):
             resolved({name: text})
 
 
@@ -200,6 +205,13 @@ class TestOthers:
     def test_a_count_that_is_none_is_refused(self, name: str, value: object) -> None:
         with pytest.raises(ConfigError, match=f"^{name} is .*; it must be a whole number of at least 1$"):
             resolved(**{name: value})
+
+    @pytest.mark.parametrize(("name", "most"), [("attempts", 100), ("workers", 1000), ("settle_polls", 2**31 - 1)])
+    def test_a_count_beyond_all_sense_is_refused(self, name: str, most: int) -> None:
+        assert getattr(resolved(**{name: most}), name) == most
+        for value in (most + 1, 10**400, 10**5000):
+            with pytest.raises(ConfigError, match=f"^{name} is .*; it must be at most {most}$"):
+                resolved(**{name: value})
 
     def test_a_ca_bundle_that_is_not_there_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"^the CA bundle '/no/such/file' does not exist$"):

@@ -18,14 +18,17 @@ import requests
 import trustme
 import urllib3
 
-from ctxmgr import Client, ClosedError, ConnectionFailed, ContextSyncResult, CtxmgrError, RequestTimeout
+from ctxmgr import Client, ClosedError, ConnectionFailed, ContextSyncResult, CtxmgrError, ProtocolError, RequestTimeout
 from ctxmgr._io import Closing, HttpWire
 from ctxmgr.config import resolve
 from ctxmgr.protocol import Request
 from tests.support.answers import entry, listed, ok, started
+from tests.support.endless import EndlessServer
 from tests.support.scripted import PATIENCE, Dropped, Held, Raw, ScriptedServer
 
 KEY = "akm-0123456789"
+SOON = 0.5
+OFTEN = 0.02  # seconds; each single wait is far shorter than the time-out
 PROMPTLY = 2.0  # seconds; far less than a request may park
 
 T = TypeVar("T")
@@ -205,6 +208,59 @@ class TestTls:
         with Client(api_key=KEY, endpoint=secure.url, attempts=1) as client, pytest.raises(ConnectionFailed) as caught:
             client.contexts.list()
         assert (caught.value.received, secure.requests) == (False, [])
+
+
+class TestDripped:
+    """What drips behind TLS and proxies ends as it does elsewhere, and so does a proxy that drips itself."""
+
+    @pytest.fixture
+    def tls(self, authority: trustme.CA) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        return context
+
+    @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+    def test_an_answer_over_tls_ends(self, tls: ssl.SSLContext, bundle: str, head: bytes) -> None:
+        with (
+            EndlessServer(head, b" ", every=OFTEN, tls=tls) as server,
+            Client(api_key=KEY, endpoint=server.url, verify=bundle, attempts=1, timeout=SOON) as client,
+            pytest.raises(RequestTimeout),
+        ):
+            client.contexts.list()
+
+    def test_an_answer_over_tls_through_a_proxy_ends(self, tls: ssl.SSLContext, bundle: str) -> None:
+        with (
+            EndlessServer(b"HTTP/1.1 200 OK\r\nX-A: ", b" ", every=OFTEN, tls=tls, accepts=True) as proxy,
+            Client(
+                api_key=KEY,
+                endpoint="https://127.0.0.1:9",
+                proxies={"https": f"http://127.0.0.1:{proxy.port}"},
+                verify=bundle,
+                attempts=1,
+                timeout=SOON,
+            ) as client,
+            pytest.raises(RequestTimeout),
+        ):
+            client.contexts.list()
+
+    def test_a_proxys_own_answer_ends(self) -> None:
+        with (
+            EndlessServer(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n", every=OFTEN) as proxy,
+            Client(
+                api_key=KEY, endpoint="https://127.0.0.1:9", proxies={"https": proxy.url}, attempts=1, timeout=SOON
+            ) as client,
+            pytest.raises((RequestTimeout, ConnectionFailed)),
+        ):
+            client.contexts.list()
+
+    def test_the_size_of_an_answer_is_bounded_on_a_session_of_ones_own_too(self) -> None:
+        with (
+            EndlessServer(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b" " * (1 << 16)) as server,
+            requests.Session() as session,
+            Client(api_key=KEY, endpoint=server.url, session=session, attempts=1) as client,
+            pytest.raises(ProtocolError, match="larger than 64 MiB"),
+        ):
+            client.contexts.list()
 
 
 class TestClose:
