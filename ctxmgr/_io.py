@@ -29,6 +29,7 @@ from ._timedresponse import under
 from ._urllogs import kept_out_of_logs
 from .config import Config
 from .errors import ClosedError
+from .filedigests import Departure, wanted
 from .filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
 from .patience import LEAST_MOVED, MAX_ANSWER, Patience
 from .protocol import Answer, Reply, Request, answer_from_document, encode, read_answer, too_large
@@ -174,11 +175,14 @@ class HttpWire:
         """
         file, size = open_source(source)
         with file:
+            departure = Departure(file)
             # An empty file object would be sent in chunks, which object stores refuse.
-            request = requests.Request("PUT", checked_url(url), data=file if size else b"")
+            body = file if size else b""
+            request = requests.Request("PUT", checked_url(url), data=body, headers=departure.headers)
             with self._send_file(request.prepare()) as response:
                 if response.status_code // 100 == 2:
-                    return transferred(response.status_code, response.headers, size)
+                    verified = departure.verify(response.headers)
+                    return transferred(response.status_code, response.headers, size, verified=verified)
                 return refused(self._refusal(response, url))
 
     def get_url(self, url: str, target: str | PathLike[str]) -> Answer:
@@ -188,15 +192,16 @@ class HttpWire:
             OSError: the caller's file can't be written.
             TransportError: there was no answer, or not all of it.
         """
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", **wanted()}
         with self._send_file(requests.Request("GET", checked_url(url), headers=headers).prepare()) as response:
             if response.status_code != 200:
                 return refused(self._refusal(response, url))
-            with Arriving(target) as arriving:
+            with Arriving(target, response.headers) as arriving:
                 for piece in self._pieces(response, url):
                     arriving.write(piece)
-                arriving.keep(response.headers.get("Content-Length"))
-                return transferred(response.status_code, response.headers, arriving.size)
+                arriving.keep()
+                status, size = response.status_code, arriving.size
+                return transferred(status, response.headers, size, verified=arriving.verified)
 
     def _send_file(self, prepared: requests.PreparedRequest) -> requests.Response:
         """Send a prepared request as it is: whoever signed its URL knows of no header that a session would add."""

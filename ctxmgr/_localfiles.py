@@ -6,11 +6,12 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .errors import ConnectionFailed, CtxmgrError, ServiceError
+from .filedigests import Arrival
 from .protocol import OK, Answer
 
 if TYPE_CHECKING:
@@ -54,9 +55,12 @@ class Arriving:
 
     Args:
         target: the path it is to have; what is there is replaced.
+        headers: of the answer that brings it, with its size and its digest if the sender announced them.
     """
 
-    def __init__(self, target: str | PathLike[str]) -> None:
+    def __init__(self, target: str | PathLike[str], headers: Mapping[str, str]) -> None:
+        self._announced = headers.get("Content-Length")
+        self._arrival = Arrival(headers)
         self._target = os.path.abspath(os.path.expanduser(target))
         folder, name = os.path.split(self._target)
         self._unfinished = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.part")
@@ -78,20 +82,24 @@ class Arriving:
         """Take the next bytes."""
         assert self._file is not None, "an arriving file is written in its with statement"
         self._file.write(piece)
+        self._arrival.update(piece)
         self.size += len(piece)
 
-    def keep(self, expected: str | None) -> None:
+    @property
+    def verified(self) -> bool:
+        """Whether it was kept because it has the digest that was announced."""
+        return self._arrival.verified
+
+    def keep(self) -> None:
         """Give the complete file its name.
 
-        Args:
-            expected: its size as the sender announced it, if it did.
-
         Raises:
-            ConnectionFailed: fewer or more bytes came.
+            ConnectionFailed: fewer or more bytes came than were announced, or others.
         """
         assert self._file is not None, "an arriving file is kept in its with statement"
-        if expected is not None and expected != str(self.size):
-            raise ConnectionFailed(f"{self.size} bytes came of a file of {expected}: the connection broke")
+        if self._announced is not None and self._announced != str(self.size):
+            raise ConnectionFailed(f"{self.size} bytes came of a file of {self._announced}: the connection broke")
+        self._arrival.check()
         self._file.close()
         os.replace(self._unfinished, self._target)
         self._file = None
@@ -112,7 +120,8 @@ def put_in_process(service: ContextService, context_id: str, path: str, source: 
                 stored = upload.finish()
         except CtxmgrError as error:
             return _refused(error)
-    return _done({"Size": stored.size, "Digest": stored.digest.hex(), "Revision": stored.revision})
+    # Nothing travelled, and the store has compared each chunk with its name.
+    return _done({"Size": stored.size, "Verified": True, "Digest": stored.digest.hex(), "Revision": stored.revision})
 
 
 def get_in_process(
@@ -125,15 +134,15 @@ def get_in_process(
     """
     try:
         found = service.read_file(context_id, path, revision=revision)
-        with Arriving(target) as arriving:
+        with Arriving(target, {"Content-Length": found.headers["content-length"]}) as arriving:
             for piece in found.content:
                 arriving.write(piece)
-            arriving.keep(found.headers["content-length"])
+            arriving.keep()
     except CtxmgrError as error:
         return _refused(error)
     told = found.headers
     held = {"Digest": told["x-ctxmgr-blake3"], "Revision": int(told["x-ctxmgr-revision"])}
-    return _done({"Size": arriving.size, **held})
+    return _done({"Size": arriving.size, "Verified": True, **held})
 
 
 def _done(data: dict[str, Any]) -> Answer:

@@ -208,5 +208,10 @@ def _transferred(answer: Answer) -> FileTransferResult:
         return FileTransferResult(request_id=answer.request_id, error_message=answer.error_message)
     moved = structure(answer.data, TransferData)
     return FileTransferResult(
-        request_id=answer.request_id, success=True, size=moved.size, digest=moved.digest, revision=moved.revision
+        request_id=answer.request_id,
+        success=True,
+        size=moved.size,
+        digest=moved.digest,
+        revision=moved.revision,
+        verified=moved.verified,
     )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .config import Config
-from .errors import ArgumentError, ProtocolError
+from .errors import ArgumentError, ConnectionFailed, ProtocolError
 from .protocol import OK, Answer, Reply, read_answer
 
 __all__ = ["MAX_REFUSAL", "checked_url", "refused", "transferred", "whence"]
@@ -17,6 +17,7 @@ __all__ = ["MAX_REFUSAL", "checked_url", "refused", "transferred", "whence"]
 MAX_REFUSAL = 64 << 10
 """Bytes of a refusal that are read: more would be no text for people."""
 
+_DAMAGED = ("InvalidContent.Checksum", "BadDigest")
 _XML_CODE = re.compile(r"<Code>([\w.]{1,80})</Code>")
 _XML_MESSAGE = re.compile(r"<Message>([^<]{1,500})</Message>")
 
@@ -38,15 +39,17 @@ def whence(config: Config, url: str) -> Config:
     return attrs.evolve(config, endpoint=f"{parts.scheme}://{parts.hostname}:{parts.port or parts.scheme}")
 
 
-def transferred(status: int, headers: Mapping[str, str], size: int) -> Answer:
-    """Give the answer to a transfer that succeeded.
+def transferred(status: int, headers: Mapping[str, str], size: int, *, verified: bool) -> Answer:
+    """Return the answer to a transfer that succeeded.
 
     Args:
         size: bytes that were sent or came.
+        verified: whether a digest proves that they are those that were sent.
     """
     revision = headers.get("x-ctxmgr-revision", "")
     data = {
         "Size": size,
+        "Verified": verified,
         "Digest": headers.get("x-ctxmgr-blake3", ""),
         "Revision": int(revision) if revision.isdecimal() else 0,
     }
@@ -54,7 +57,18 @@ def transferred(status: int, headers: Mapping[str, str], size: int) -> Answer:
 
 
 def refused(reply: Reply) -> Answer:
-    """Give the answer to a transfer that was refused, from an envelope or an object store's XML."""
+    """Return the answer to a transfer that was refused, from an envelope or an object store's XML.
+
+    Raises:
+        ConnectionFailed: what came there was damaged on its way, and was not kept.
+    """
+    answer = _refusal(reply)
+    if answer.code in _DAMAGED:
+        raise ConnectionFailed(f"the file was damaged on its way, and not kept: {answer.error_message}")
+    return answer
+
+
+def _refusal(reply: Reply) -> Answer:
     try:
         return read_answer(reply)
     except ProtocolError:

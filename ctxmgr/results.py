@@ -385,11 +385,14 @@ class FileTransferResult(Result):
         size: bytes that travelled.
         digest: BLAKE3 of the content in hexadecimal; empty where the server does not tell.
         revision: the context's revision that holds it; 0 where the server does not tell.
+        verified: whether a digest proves that what came is what was sent. A file that fails the proof is never taken;
+            ``False`` says that the server announced no digest which can be computed here.
     """
 
     size: int = 0
     digest: str = ""
     revision: int = 0
+    verified: bool = False
 
 
 @attrs.define(kw_only=True)

@@ -73,6 +73,7 @@ class TransferData:
     size: int
     digest: str = ""
     revision: int = 0
+    verified: bool = False
 
 
 @attrs.frozen
@@ -223,7 +224,7 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
     PlanData: {"changes": "Changes", "unchanged": "Unchanged", "skipped": "Skipped"},
     CreatedSession: {"session_id": "SessionId", "root": "Root"},
     FileUrlData: {"url": "Url", "expire_time": "ExpireTime"},
-    TransferData: {"size": "Size", "digest": "Digest", "revision": "Revision"},
+    TransferData: {"size": "Size", "digest": "Digest", "revision": "Revision", "verified": "Verified"},
     LabelsData: {"labels": "Labels"},
     Revision: {
         "number": "Revision",

@@ -32,6 +32,7 @@ from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import Arriving, Source, get_in_process, open_source, put_in_process
 from ctxmgr.config import Config
 from ctxmgr.errors import ClosedError, ConnectionFailed, RequestTimeout, TransportError
+from ctxmgr.filedigests import Departure, wanted
 from ctxmgr.filewire import MAX_REFUSAL, checked_url, refused, transferred, whence
 from ctxmgr.patience import LEAST_MOVED, MAX_ANSWER, Patience
 from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode, read_answer, too_large
@@ -160,7 +161,8 @@ class HttpWire:
         file, size = await _blocking(open_source, source)
         patience = self._patience()
         try:
-            return await _while_it_moves(patience, self._put(url, size, _read(file, patience)))
+            departure = await _blocking(Departure, file)
+            return await _while_it_moves(patience, self._put(url, size, departure, _read(file, patience)))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             failure = _transport_error(error, whence(self._config, url))
         finally:
@@ -185,26 +187,28 @@ class HttpWire:
         config = self._config
         return Patience(config.connect_timeout + config.read_timeout, renewed_by=LEAST_MOVED)
 
-    async def _put(self, url: str, size: int, body: AsyncIterator[bytes]) -> Answer:
-        async with self._send_file("PUT", url, {"Content-Length": str(size)}, body) as response:
+    async def _put(self, url: str, size: int, departure: Departure, body: AsyncIterator[bytes]) -> Answer:
+        headers = {"Content-Length": str(size), **departure.headers}
+        async with self._send_file("PUT", url, headers, body) as response:
             if response.status // 100 == 2:
-                return transferred(response.status, response.headers, size)
+                verified = departure.verify(response.headers)
+                return transferred(response.status, response.headers, size, verified=verified)
             return refused(await _refusal(response))
 
     async def _get(self, url: str, target: str | PathLike[str], patience: Patience) -> Answer:
-        async with self._send_file("GET", url, {"Accept-Encoding": "identity"}, None) as response:
+        async with self._send_file("GET", url, {"Accept-Encoding": "identity", **wanted()}, None) as response:
             if response.status != 200:
                 return refused(await _refusal(response))
-            arriving = Arriving(target)
+            arriving = Arriving(target, response.headers)
             await _blocking(arriving.__enter__)
             try:
                 async for piece in response.content.iter_any():
                     patience.moved(len(piece))
                     await _blocking(arriving.write, piece)
-                await _blocking(arriving.keep, response.headers.get("Content-Length"))
+                await _blocking(arriving.keep)
             finally:
                 await _blocking(arriving.__exit__)
-            return transferred(response.status, response.headers, arriving.size)
+            return transferred(response.status, response.headers, arriving.size, verified=arriving.verified)
 
     @asynccontextmanager
     async def _send_file(

@@ -10,6 +10,7 @@ from typing import Any
 from blake3 import blake3
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import repr_digest, sha256_of
 
 __all__ = ["Checksums"]
 
@@ -18,7 +19,8 @@ class Checksums:
     """Follows the bytes of one upload. What was not announced costs nothing.
 
     Args:
-        headers: by lower-case name; ``content-md5`` (RFC 1864) and ``x-ctxmgr-blake3`` (hexadecimal) are known.
+        headers: by lower-case name; ``content-md5`` (RFC 1864), ``repr-digest`` with a SHA-256 (RFC 9530) and
+            ``x-ctxmgr-blake3`` (hexadecimal) are known.
 
     Raises:
         ServiceError: a header holds no checksum.
@@ -27,6 +29,7 @@ class Checksums:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._expected: list[tuple[str, bytes, Any]] = []
         self._expect(headers, "content-md5", 16, _base64, lambda: hashlib.md5(usedforsecurity=False))
+        self._expect(headers, "repr-digest", 32, sha256_of, hashlib.sha256)
         self._expect(headers, "x-ctxmgr-blake3", 32, bytes.fromhex, blake3)
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
@@ -47,6 +50,11 @@ class Checksums:
                     f"the bytes that came do not have the checksum that {name} announced: send the file again",
                 )
 
+    @property
+    def repr_digest(self) -> str:
+        """The ``repr-digest`` of what came, if one was announced."""
+        return next((repr_digest(seen.digest()) for name, _, seen in self._expected if name == "repr-digest"), "")
+
     def _expect(
         self,
         headers: Mapping[str, str],
@@ -56,7 +64,7 @@ class Checksums:
         make: Callable[[], Any],
     ) -> None:
         text = headers.get(name, "").strip()
-        if not text:
+        if not text or (name == "repr-digest" and "sha-256" not in text):
             return
         try:
             said = decode(text)

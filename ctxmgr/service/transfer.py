@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
+from hashlib import sha256
 from urllib.parse import quote
 
 from sqlalchemy import Connection
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import repr_digest
 
 from . import contextfiles, contexts, history
 from .checksums import Checksums
@@ -58,21 +60,24 @@ class Stored:
         revision: the context's revision that holds it.
         size: bytes.
         digest: BLAKE3-256 of its content.
+        repr_digest: the digest that the upload announced, computed of what is kept; "" if it announced none.
     """
 
     revision: int
     size: int
     digest: bytes
+    repr_digest: str = ""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """What a PUT is answered with, beside status 200 and no body."""
-        return {
+        told = {
             "etag": _etag(self.digest),
             "x-ctxmgr-blake3": self.digest.hex(),
             "x-ctxmgr-revision": str(self.revision),
             "content-length": "0",
         }
+        return told | ({"repr-digest": self.repr_digest} if self.repr_digest else {})
 
 
 def open_download(
@@ -85,7 +90,7 @@ def open_download(
         token: what follows ``/files/`` in the URL.
         method: the request's.
         headers: the request's, by lower-case name. ``range`` (one of bytes), ``if-range``, ``if-match`` and
-            ``if-none-match`` are heeded (RFC 9110).
+            ``if-none-match`` are heeded (RFC 9110), as is ``want-repr-digest`` for a SHA-256 (RFC 9530).
 
     Raises:
         ServiceError: the URL is not good for this, or the file is not there any more.
@@ -137,6 +142,8 @@ def read_file(
     }
     if partial:
         answered["content-range"] = f"bytes {start}-{end - 1}/{entry.size}"
+    if "sha-256" in asked.get("want-repr-digest", "") and not partial:
+        answered["repr-digest"] = repr_digest(_sha256(engine, path, entry))
     content = iter(()) if method == "HEAD" else _content(engine, path, entry, start, end)
     return Download(206 if partial else 200, answered, content)
 
@@ -149,9 +156,9 @@ def open_upload(
     Args:
         engine: the service's.
         token: what follows ``/files/`` in the URL.
-        headers: the request's, by lower-case name. ``content-length``, ``content-md5`` (RFC 1864) and
-            ``x-ctxmgr-blake3`` (hexadecimal) are compared with what comes; ``if-match`` and ``if-none-match`` with
-            what is there when it has come.
+        headers: the request's, by lower-case name. ``content-length``, ``content-md5`` (RFC 1864), ``repr-digest``
+            (RFC 9530, SHA-256) and ``x-ctxmgr-blake3`` (hexadecimal) are compared with what comes; ``if-match`` and
+            ``if-none-match`` with what is there when it has come.
         max_size: bytes that may come.
 
     Raises:
@@ -245,7 +252,7 @@ class Upload:
             contexts.find(connection, self._account, self._context_id)
             check_conditions(self._headers, self._etag_there(connection), reading=False)
             revision = contextfiles.put(connection, self._context_id, self._path, content, note="file")
-        return Stored(revision, size, digest)
+        return Stored(revision, size, digest, self._checksums.repr_digest)
 
     def close(self) -> None:
         """Forget what was not finished."""
@@ -286,6 +293,14 @@ def _content(engine: Engine, path: bytes, entry: Entry, start: int, end: int) ->
         for piece in pieces:
             yield piece[max(0, start - position) : max(0, end - position)]
             position += len(piece)
+
+
+def _sha256(engine: Engine, path: bytes, entry: Entry) -> bytes:
+    """Compute a file's SHA-256, which is not kept: it costs reading the file once more."""
+    seen = sha256()
+    for piece in _content(engine, path, entry, 0, entry.size):
+        seen.update(piece)
+    return seen.digest()
 
 
 def _announced_size(headers: Mapping[str, str], max_size: int) -> int | None:

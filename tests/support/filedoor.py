@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,8 @@ class FileDoor:
     Attributes:
         refusals: XML bodies, as object stores send them, to refuse the next transfers with.
         cut: how many of the next downloads break off in the middle.
+        flip: of how many of the next transfers, in either direction, one bit is flipped on the way.
+        tells: whether answers carry digests; without, it is an object store that has none.
         seen: method and headers of the transfers.
     """
 
@@ -30,6 +33,8 @@ class FileDoor:
         self.service = ContextService.open(folder)
         self.refusals: list[str] = []
         self.cut = 0
+        self.flip = 0
+        self.tells = True
         self.seen: list[tuple[str, dict[str, str]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -74,7 +79,7 @@ def _handler(door: FileDoor) -> type[BaseHTTPRequestHandler]:
                 with door.service.open_upload(self._token(), headers=headers) as upload:
                     left = int(headers["content-length"])
                     while left and (piece := self.rfile.read(min(left, 1 << 16))):
-                        upload.write(piece)
+                        upload.write(self._on_the_way(piece))
                         left -= len(piece)
                     self._reply(200, dict(upload.finish().headers), b"")
             except ServiceError as error:
@@ -89,7 +94,7 @@ def _handler(door: FileDoor) -> type[BaseHTTPRequestHandler]:
             except ServiceError as error:
                 self._fail(error)
                 return
-            body = b"".join(found.content)
+            body = self._on_the_way(b"".join(found.content))
             if door.cut:
                 door.cut -= 1
                 body = body[: len(body) // 2]
@@ -100,6 +105,15 @@ def _handler(door: FileDoor) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             door.seen.append((self.command, headers))
             return headers
+
+        def _on_the_way(self, content: bytes) -> bytes:
+            if not door.flip or not content:
+                return content
+            door.flip -= 1
+            place = random.randrange(8 * len(content))
+            flipped = bytearray(content)
+            flipped[place // 8] ^= 1 << place % 8
+            return bytes(flipped)
 
         def _token(self) -> str:
             return self.path.removeprefix("/files/")
@@ -114,7 +128,8 @@ def _handler(door: FileDoor) -> type[BaseHTTPRequestHandler]:
         def _fail(self, error: ServiceError) -> None:
             self.close_connection = True
             body = json.dumps(failure(new_request_id(), error)).encode()
-            self._reply(http_status(error.code), {"Content-Type": "application/json"}, body)
+            headers = {"Content-Type": "application/json", "Connection": "close"}
+            self._reply(http_status(error.code), headers, body)
 
         def _park(self, action: str, parameters: dict[str, Any]) -> None:
             watch = door.service.watch(action, parameters)
@@ -129,7 +144,8 @@ def _handler(door: FileDoor) -> type[BaseHTTPRequestHandler]:
         def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
             for name, value in {"content-length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
+                if door.tells or name not in ("repr-digest", "x-ctxmgr-blake3"):
+                    self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

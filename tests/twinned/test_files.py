@@ -23,6 +23,7 @@ from tests.support.filedoor import FileDoor
 
 KEY = "akm-0123456789"
 LARGE = os.urandom(3_000_001)
+FLIPPED = os.urandom(200_001)
 
 
 @pytest.fixture
@@ -135,6 +136,58 @@ class TestByUrl:
         served.files.upload(context, "/work/new.txt", b"by url")
         result = session.context.sync(mode="download")
         assert (result.success, result.files) == (True, 1)
+
+
+@pytest.mark.parametrize("with_blake3", [True, False], ids=["blake3", "standard library"])
+class TestFlippedBits:
+    """One bit of the content is flipped in transit, as no checksum of TCP or TLS ends would notice."""
+
+    @pytest.fixture(autouse=True)
+    def _installed(self, monkeypatch: pytest.MonkeyPatch, with_blake3: bool) -> None:
+        if not with_blake3:
+            monkeypatch.setattr("ctxmgr.filedigests._blake3", None)
+
+    @pytest.fixture
+    def single(self, door: FileDoor) -> Iterator[Client]:
+        with Client(api_key=KEY, endpoint=door.url, attempts=1) as client:
+            yield client
+
+    def test_no_download_is_a_success_with_wrong_bytes(
+        self, single: Client, context: Context, door: FileDoor, tmp_path: Path
+    ) -> None:
+        single.files.upload(context, "/a", FLIPPED)
+        files = single.files
+        for _ in range(25):
+            door.flip = 1
+            with pytest.raises(ConnectionFailed, match="damaged on its way"):
+                files.download(context, "/a", tmp_path / "a")
+            assert door.flip == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["served"]
+
+    def test_no_upload_is_a_success_with_wrong_bytes(self, single: Client, context: Context, door: FileDoor) -> None:
+        files = single.files
+        for _ in range(25):
+            door.flip = 1
+            with pytest.raises(ConnectionFailed, match="damaged on its way, and not kept"):
+                files.upload(context, "/a", FLIPPED)
+            assert door.flip == 0
+        assert [file.path for file in single.files.list(context).files] == []
+
+    def test_another_attempt_heals_it(self, served: Client, context: Context, door: FileDoor, tmp_path: Path) -> None:
+        door.flip = 1
+        put = served.files.upload(context, "/a", FLIPPED)
+        door.flip = 1
+        got = served.files.download(context, "/a", tmp_path / "a")
+        assert (put.success, put.verified, got.success, got.verified) == (True,) * 4
+        assert (tmp_path / "a").read_bytes() == FLIPPED
+
+    def test_without_a_digest_the_result_says_that_nothing_was_proven(
+        self, served: Client, context: Context, door: FileDoor, tmp_path: Path
+    ) -> None:
+        door.tells = False
+        put = served.files.upload(context, "/a", FLIPPED)
+        got = served.files.download(context, "/a", tmp_path / "a")
+        assert (put.success, put.verified, got.success, got.verified) == (True, False, True, False)
 
 
 class TestInProcess:
