@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 __all__ = ["LEAST_MOVED", "MAX_ANSWER", "Patience", "unpacked"]
 
 MAX_ANSWER = 64 << 20
-"""Bytes of an answer at most, as it comes and as it unpacks: a page of 10,000 files has less than a tenth of that."""
+"""Bytes of an answer at most, as it comes and as it unpacks: a page of 1,000 files has less than a tenth of that."""
 
 LEAST_MOVED = 64 << 10
 """Bytes of a file that must move within each answer time-out: less is a peer that drips."""

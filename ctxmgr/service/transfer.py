@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
-from hashlib import sha256
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -22,16 +21,25 @@ from ctxmgr.filedigests import repr_digest
 
 from . import contextfiles, contexts, history
 from .checksums import Checksums
-from .chunkindex import CatalogChunkIndex
 from .conditions import byte_range, check_conditions, not_modified
 from .engine import Engine
 from .entries import FILE, Entry, show
 from .faults import ContentError
+from .filecontent import content_of, sha256_of
 from .ingest import read_content
 from .reasons import reason
 from .urls import UPLOAD
 
-__all__ = ["MAX_SIZE", "Download", "Stored", "Upload", "open_download", "open_upload", "read_file", "write_file"]
+__all__ = [
+    "MAX_SIZE",
+    "Download",
+    "Stored",
+    "Upload",
+    "open_download",
+    "open_upload",
+    "read_file",
+    "write_file",
+]
 
 MAX_SIZE = 5 << 30
 """Bytes of a file that is uploaded by URL, at most: as many as object stores take in one request."""
@@ -143,8 +151,8 @@ def read_file(
     if partial:
         answered["content-range"] = f"bytes {start}-{end - 1}/{entry.size}"
     if "sha-256" in asked.get("want-repr-digest", "") and not partial:
-        answered["repr-digest"] = repr_digest(_sha256(engine, path, entry))
-    content = iter(()) if method == "HEAD" else _content(engine, path, entry, start, end)
+        answered["repr-digest"] = repr_digest(sha256_of(engine, path, entry))
+    content = iter(()) if method == "HEAD" else content_of(engine, path, entry, start, end)
     return Download(206 if partial else 200, answered, content)
 
 
@@ -270,37 +278,6 @@ class Upload:
     def _etag_there(self, connection: Connection) -> str:
         there = contextfiles.find(connection, self._context_id, self._path)
         return "" if there is None else _etag(there.digest)
-
-
-def _content(engine: Engine, path: bytes, entry: Entry, start: int, end: int) -> Iterator[memoryview]:
-    """Read a part of a file: the chunks that it touches, without what stands before and behind it."""
-    wanted: list[bytes] = []
-    offset = first = last = 0
-    places = CatalogChunkIndex(engine.catalog).locate(entry.chunks)
-    for digest in entry.chunks:
-        if digest not in places:
-            raise ContentError(f"the content of {show(path)} is not stored: chunk {digest.hex()} is missing")
-        length = places[digest].length
-        if offset < end and offset + length > start:
-            if not wanted:
-                first = offset
-            wanted.append(digest)
-            last = offset + length
-        offset += length
-    part = Entry(FILE, 0, 0, last - first, b"", tuple(wanted))
-    position = first
-    for _, pieces in engine.syncs.reader().contents({path: part}):
-        for piece in pieces:
-            yield piece[max(0, start - position) : max(0, end - position)]
-            position += len(piece)
-
-
-def _sha256(engine: Engine, path: bytes, entry: Entry) -> bytes:
-    """Compute a file's SHA-256, which is not kept: it costs reading the file once more."""
-    seen = sha256()
-    for piece in _content(engine, path, entry, 0, entry.size):
-        seen.update(piece)
-    return seen.digest()
 
 
 def _announced_size(headers: Mapping[str, str], max_size: int) -> int | None:

@@ -136,7 +136,7 @@ def test_who_asks_first_is_refused_before_anything_is_sent(ctxmgr_service: Servi
 def test_a_client_that_stops_reading_is_given_up(
     ctxmgr_service: Service, asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctxmgr.service.http.transferring.SECONDS_FOR_A_PIECE", 0.2)
+    monkeypatch.setattr("ctxmgr.service.http.outflow.SECONDS_FOR_A_PIECE", 0.2)
     context, content = asker.context(), os.urandom(24 << 20)
     requests.put(url(asker, context, "/big", put=True), data=content, timeout=PATIENCE)
     path = urlsplit(url(asker, context, "/big")).path

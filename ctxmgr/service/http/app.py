@@ -16,13 +16,13 @@ from ctxmgr.service.envelope import failure, new_request_id
 from ctxmgr.service.reasons import reason
 
 from .answering import Answer, Answering, told
-from .connection import ABORT
 from .exchange import Exchange
 from .faults import Interfere
 from .limits import MAX_FORM, SECONDS_FOR_A_FORM
 from .metrics import HEALTH, SCRAPE, TEXT, Metrics
+from .outflow import WAY, Broken, Outflow, Outlet
 from .reading import ActionRequest, base_url, read_action, read_request
-from .transferring import Broken, Transfers
+from .transferring import Transfers
 from .writing import JSON, Receive, Scope, Send, encoded, send_answer
 
 __all__ = ["App"]
@@ -79,13 +79,14 @@ class App:
         self._url = url
         self._interfere = interfere
         self._transfers = Transfers(service, answering.files, metrics)
+        self.outflow = Outflow()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request."""
         client = scope.get("client")
         exchange = Exchange(client[0] if client else "")
         try:
-            await self._route(scope, receive, send, exchange)
+            await self._route(scope, receive, Outlet(self.outflow, scope, send), exchange)
         except (_Dropped, Broken) as error:
             if isinstance(error, Broken):
                 logger.info("request broke off: %s: %s", exchange.action, error)
@@ -96,7 +97,7 @@ class App:
         finally:
             exchange.close(self._metrics)
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Outlet, exchange: Exchange) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             await self._dispatch(scope, headers, receive, send, exchange)
@@ -131,7 +132,7 @@ class App:
         await send_answer(send, exchange.status, body, headers=[*headers, ("connection", "close")])
 
     async def _dispatch(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, exchange: Exchange
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Outlet, exchange: Exchange
     ) -> None:
         method, path = scope["method"], scope["path"]
         if path == "/":
@@ -200,7 +201,7 @@ class App:
         token: str,
         headers: Mapping[str, str],
         receive: Receive,
-        send: Send,
+        send: Outlet,
         exchange: Exchange,
     ) -> None:
         await self._interfered("PutFile" if method == "PUT" else "GetFile")
@@ -306,7 +307,5 @@ async def _gone(receive: Receive) -> None:
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:
-    abort = scope.get("extensions", {}).get(ABORT)
-    if abort is not None:
-        abort()
-        await _gone(receive)
+    scope["extensions"][WAY].abort()
+    await _gone(receive)

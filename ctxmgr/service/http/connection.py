@@ -11,16 +11,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ctxmgr.errors import ServiceError
 
 from .limits import MAX_HEAD, MAX_HEADERS, SECONDS_FOR_A_HEAD
+from .outflow import WAY
 from .writing import refusal
 
-__all__ = ["ABORT", "Connection"]
+__all__ = ["Connection"]
 
 _log = logging.getLogger(__name__)
 # Below that, uvicorn tells of what clients do wrong: they are told themselves, and must not fill the log.
 _log.setLevel(logging.ERROR)
-
-ABORT = "ctxmgr.abort"
-"""The ASGI extension that cuts the connection."""
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
@@ -42,7 +40,26 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
+        # Whatever the socket does not take at once pauses the writing: what waits is counted where it is sent from.
+        # Not 0, at which asyncio's TLS pauses for nothing, and for ever.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._expect_head()
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.transport.is_closing()
+
+    def is_full(self) -> bool:
+        """Whether the socket has not taken all that it was given."""
+        return self.flow.write_paused and not self.transport.is_closing()
+
+    async def drain(self) -> None:
+        """Wait until it has, or the connection is gone."""
+        await self.flow.drain()
+
+    def abort(self) -> None:
+        """Cut the connection, and forget what was not sent."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -66,7 +83,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head = 0
         scope: dict[str, Any] = self.scope  # type: ignore[assignment] # a TypedDict, and still a dict
-        scope["extensions"] = {ABORT: self.transport.abort}
+        scope["extensions"] = {WAY: self}
 
     def on_url(self, url: bytes) -> None:
         self._count(url)

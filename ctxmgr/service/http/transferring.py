@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TypeVar
 
 from ctxmgr.service.contextservice import ContextService
+from ctxmgr.service.filecontent import PIECE
 from ctxmgr.service.transfer import Download
 
 from .exchange import Exchange
-from .limits import SECONDS_FOR_A_PIECE
 from .metrics import GET_FILE, PUT_FILE, Metrics
+from .outflow import Broken, Outlet, in_time
 from .threads import Threads
 from .writing import Receive, Send, send_head
 
-__all__ = ["Broken", "Transfers"]
-
-_T = TypeVar("_T")
-
-PIECE = 256 * 1024
-
-
-class Broken(Exception):
-    """The transfer can't go on, and what was sent of the answer can't be taken back."""
+__all__ = ["Transfers"]
 
 
 class Transfers:
@@ -35,7 +26,7 @@ class Transfers:
         self._threads = threads
         self._metrics = metrics
 
-    async def get(self, method: str, token: str, headers: Mapping[str, str], exchange: Exchange, send: Send) -> None:
+    async def get(self, method: str, token: str, headers: Mapping[str, str], exchange: Exchange, send: Outlet) -> None:
         """Answer a GET or a HEAD.
 
         Raises:
@@ -45,18 +36,22 @@ class Transfers:
         exchange.action = GET_FILE
         found = await self._threads.run(lambda: self._service.open_download(token, method=method, headers=headers))
         # The first piece comes before the head: what is missing in the store is still told as an error.
-        pieces = iter(found.content)
-        piece = await self._threads.run(lambda: _gathered(pieces))
-        await send_head(send, found.status, found.headers.items())
-        exchange.status, exchange.code = found.status, "ok"
-        while piece:
-            following, piece = piece, b""
-            await _in_time(send({"type": "http.response.body", "body": following, "more_body": True}))
-            exchange.sent += len(following)
-            try:
-                piece = await self._threads.run(lambda: _gathered(pieces))
-            except Exception as error:
-                raise Broken(str(error)) from error
+        holding = await send.reserve(PIECE)
+        try:
+            piece = await self._threads.run(lambda: next(found.content, b""))
+            await send_head(send, found.status, found.headers.items())
+            exchange.status, exchange.code = found.status, "ok"
+            while piece:
+                await send.send_held(holding, piece, more=True)
+                exchange.sent += len(piece)
+                piece = b""
+                holding = await send.reserve(PIECE)
+                try:
+                    piece = await self._threads.run(lambda: next(found.content, b""))
+                except Exception as error:
+                    raise Broken(str(error)) from error
+        finally:
+            send.release(holding)
         await send({"type": "http.response.body", "body": b""})
         self._count(found, exchange)
 
@@ -74,7 +69,7 @@ class Transfers:
         try:
             more = True
             while more:
-                message = await _in_time(receive())
+                message = await in_time(receive())
                 if message["type"] == "http.disconnect":
                     raise Broken("the client went away")
                 piece, more = message.get("body", b""), message.get("more_body", False)
@@ -92,20 +87,3 @@ class Transfers:
     def _count(self, found: Download, exchange: Exchange) -> None:
         if found.status in (200, 206):
             self._metrics.moved("get", 1, exchange.sent)
-
-
-def _gathered(pieces: Iterator[memoryview]) -> bytes:
-    """Give the next pieces together, so that small chunks don't cost a way into a thread each; b"" at the end."""
-    gathered = bytearray()
-    for piece in pieces:
-        gathered += piece
-        if len(gathered) >= PIECE:
-            break
-    return bytes(gathered)
-
-
-async def _in_time(waiting: Awaitable[_T]) -> _T:
-    try:
-        return await asyncio.wait_for(waiting, SECONDS_FOR_A_PIECE)
-    except asyncio.TimeoutError:
-        raise Broken(f"nothing moved for {SECONDS_FOR_A_PIECE:g} s") from None

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import repr_digest
 from ctxmgr.service import ContextService, transfer
 from ctxmgr.service.conditions import byte_range
+from ctxmgr.service.filecontent import PIECE
 from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
 
 BASE = "https://files.example:8700"
@@ -207,6 +210,33 @@ def test_announced_checksums_and_sizes_are_compared(door: Door) -> None:
     assert refusal(door, context, "/a", b"x", content_length="2") == "InvalidContent.Incomplete"
     assert refusal(door, context, "/a", b"x", content_length="-1") == "InvalidParameter.Malformed"
     assert get(door, context, "/a")[2] == b"content"
+
+
+def test_a_sha_256_that_an_upload_announces_is_compared_and_told(door: Door) -> None:
+    context = door.context()
+    announced = repr_digest(sha256(b"content").digest())
+    assert put(door, context, "/a", b"content", repr_digest=announced).headers["repr-digest"] == announced
+    assert refusal(door, context, "/a", b"c0ntent", repr_digest=announced) == "InvalidContent.Checksum"
+    assert refusal(door, context, "/a", b"x", repr_digest="sha-256=:AAAA:") == "InvalidParameter.Malformed"
+    assert "repr-digest" not in put(door, context, "/a", b"content", repr_digest="sha-512=:AAAA:").headers
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_download_tells_a_sha_256_where_it_is_wanted(door: Door, content: bytes) -> None:
+    context = door.context()
+    put(door, context, "/a", content)
+    told = get(door, context, "/a", want_repr_digest="sha-256=1")[1]["repr-digest"]
+    assert told == repr_digest(sha256(content).digest())
+    assert "repr-digest" not in get(door, context, "/a")[1]
+
+
+def test_a_download_is_read_a_piece_at_a_time(door: Door) -> None:
+    context, content = door.context(), os.urandom(3 * PIECE)
+    put(door, context, "/a", content)
+    found = door.service.open_download(token(door, "Download", context, "/a"))
+    pieces = [bytes(piece) for piece in found.content]
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= PIECE
 
 
 def test_a_file_that_is_too_large_is_refused_when_that_is_known(door: Door) -> None:
