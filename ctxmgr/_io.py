@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .service import ContextService, Watch
 
 __all__ = [
+    "ASYNC_CALLBACKS",
     "Closing",
     "HttpSession",
     "HttpWire",
@@ -52,6 +53,9 @@ __all__ = [
 _log = logging.getLogger("ctxmgr")
 _AT_ONCE = 1 << 16
 _T = TypeVar("_T")
+
+#: Whether a callback may be an async function: nothing would await it here.
+ASYNC_CALLBACKS = False
 
 #: What a call gives that its caller may wait for. Here that is the value itself.
 Waitable = Annotated[_T, "ready at once"]

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
+from inspect import getattr_static, iscoroutinefunction
 from os import PathLike
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 
 from .bounds import MAX_COUNT, MAX_SECONDS_OF_A_STEP, shown
 from .completion import Budget, Target
-from .errors import ArgumentError, ArgumentTypeError
-from .results import Context
+from .errors import ArgumentError, ArgumentTypeError, InvalidRequestError, NotFoundError
+from .results import Context, ContextBinding
 
-__all__ = ["TASK_TYPES", "SyncRequest", "absolute", "binding_filter", "context_id_of", "positive", "thread_executor"]
+__all__ = [
+    "SyncMode",
+    "SyncRequest",
+    "absolute",
+    "binding_filter",
+    "context_id_of",
+    "positive",
+    "thread_executor",
+]
 
-TASK_TYPES = ("upload", "download")
+SyncMode = Literal["upload", "download"]
+_PREFIX = "SdkCtx-"
 
 
 @attrs.frozen
@@ -33,49 +44,75 @@ class SyncRequest:
     def checked(
         cls,
         session_id: str,
-        context_id: str | None,
+        context: Context | str | None,
         path: str | None,
-        mode: str | None,
+        mode: SyncMode | None,
         callback: Callable[[bool], object] | None,
         max_retries: int,
         retry_interval: float,
+        *,
+        async_callbacks: bool,
     ) -> SyncRequest:
         """Make the request of ``ContextManager.sync``'s arguments.
+
+        Args:
+            async_callbacks: whether the callback may be an async function.
 
         Raises:
             ArgumentError: a value can't be used.
             ArgumentTypeError: a value has the wrong type.
         """
-        if mode is not None and mode not in TASK_TYPES:
+        if mode is not None and mode not in get_args(SyncMode):
             raise ArgumentError(f"mode is {mode!r}; it must be 'upload', 'download' or None")
-        if callback is not None and not callable(callback):
-            raise ArgumentTypeError(f"callback is {callback!r}, which can't be called")
-        parameters = binding_filter(session_id, context_id, path)
+        if callback is not None:
+            _check_callback(callback, async_callbacks)
+        parameters = binding_filter(session_id, context, path)
+        context_id = parameters.get("ContextId")
         if mode is not None:
             parameters["Mode"] = mode
         budget = Budget(positive("max_retries", max_retries), _milliseconds("retry_interval", retry_interval))
         return cls(Target(mode or "upload", context_id, path), budget, parameters)
 
+    @property
+    def needs_path(self) -> bool:
+        """Whether only the context is given, so that the path has to be looked up among the session's bindings."""
+        return self.target.context_id is not None and self.target.path is None
 
-def binding_filter(session_id: str, context_id: str | None, path: str | None) -> dict[str, str]:
-    """Give the parameters that name a session and one of its bindings, or all of them.
+    def bound(self, bindings: Sequence[ContextBinding]) -> SyncRequest:
+        """Return the request with the path at which the session binds its context.
+
+        Raises:
+            NotFoundError: the session does not bind it.
+            InvalidRequestError: the session binds it at several paths, and one has to be named.
+        """
+        context_id = self.target.context_id
+        paths = [each.path for each in bindings if each.context_id == context_id]
+        if not paths:
+            raise NotFoundError("InvalidBinding.NotFound", _not_bound(str(context_id), bindings))
+        if len(paths) > 1:
+            listed = " and ".join(map(repr, paths))
+            text = f"the context {context_id!r} is bound at {listed}: give path= too, or leave out both to sync all"
+            raise InvalidRequestError("InvalidBinding.Ambiguous", text)
+        parameters = {**self.parameters, "Path": paths[0]}
+        return attrs.evolve(self, target=attrs.evolve(self.target, path=paths[0]), parameters=parameters)
+
+
+def binding_filter(session_id: str, context: Context | str | None, path: str | None) -> dict[str, str]:
+    """Return the parameters that name a session and one of its bindings, those of a context, or all of them.
 
     Raises:
-        ArgumentError: only one of ``context_id`` and ``path`` is given, or one is empty.
+        ArgumentError: ``path`` is given without the context, or one is empty.
     """
-    for name, value in (("context_id", context_id), ("path", path)):
+    context_id = context.id if isinstance(context, Context) else context
+    for name, value, kinds in (("context_id", context_id, "a Context, a string"), ("path", path, "a string")):
         if value is not None and not isinstance(value, str):
-            raise ArgumentTypeError(f"{name} is {value!r}; it must be a string or None")
+            raise ArgumentTypeError(f"{name} is {value!r}; it must be {kinds} or None")
         if value == "":
             raise ArgumentError(f"{name} is empty; leave it out to mean every bound context")
     if context_id is None and path is not None:
         raise ArgumentError(f"path {path!r} is given without context_id; give both to name a binding, or neither")
-    if context_id is not None and path is None:
-        raise ArgumentError(f"context_id {context_id!r} is given without path; give both to name a binding, or neither")
-    parameters = {"SessionId": session_id}
-    if context_id is not None and path is not None:
-        parameters |= {"ContextId": context_id, "Path": path}
-    return parameters
+    named = {"SessionId": session_id, "ContextId": context_id, "Path": path}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def context_id_of(context: Context | str) -> str:
@@ -121,6 +158,34 @@ def thread_executor(executor: Executor | None) -> Executor | None:
     if executor is None or (Executor in kinds and "concurrent.futures.process" not in {k.__module__ for k in kinds}):
         return executor
     raise ArgumentTypeError(f"executor is {executor!r}; it must be a concurrent.futures.Executor that runs threads")
+
+
+def _not_bound(context_id: str, bindings: Sequence[ContextBinding]) -> str:
+    there = ", ".join(f"{each.context_id!r} at {each.path!r}" for each in bindings) or "nothing"
+    text = f"the session does not bind the context {context_id!r}: it binds {there}"
+    if context_id.startswith(_PREFIX):
+        return text
+    return (
+        f"{text}; {context_id!r} looks like a name, and ids look like {_PREFIX}…: "
+        f"get it by client.contexts.get({context_id!r}).context.id"
+    )
+
+
+def _check_callback(callback: object, async_callbacks: bool) -> None:
+    if not callable(callback):
+        raise ArgumentTypeError(f"callback is {callback!r}, which can't be called")
+    if not async_callbacks and _is_async(callback):
+        raise ArgumentTypeError(
+            f"callback is {callback!r}, an async function, which nothing would await here: "
+            "pass a plain function, or use ctxmgr_async"
+        )
+
+
+def _is_async(callback: object) -> bool:
+    while isinstance(callback, partial):
+        callback = callback.func
+    called = getattr_static(type(callback), "__call__", None)
+    return iscoroutinefunction(callback) or iscoroutinefunction(called)
 
 
 def _milliseconds(name: str, value: Any) -> float:

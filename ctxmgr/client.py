@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from os import PathLike
 
+from ._embedded import data_folder
 from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire
 from .arguments import positive, thread_executor
 from .background import Background
 from .bounds import MAX_WORKERS
 from .config import DEFAULT_REGION, resolve
 from .contexts import Contexts
-from .errors import ArgumentError, ConfigError
+from .errors import ArgumentError
 from .files import Files
 from .polling import Poller
 from .sessions import Session, Sessions
@@ -95,17 +95,15 @@ class Client:
         """Make a client of a context service in this process: no server, no account, no network.
 
         Args:
-            folder: where the service keeps its data; made if it does not exist. ``None`` takes ``CTXMGR_HOME``.
+            folder: where the service keeps its data; made if it does not exist. ``None`` takes ``CTXMGR_HOME``, or
+                without that the user's own data folder, as the command does.
             workers, executor: as for ``Client``; in asyncio the executor also runs the service's own work.
 
         Raises:
-            ConfigError: there is no folder.
+            ConfigError: the folder's name is empty.
         """
-        chosen = folder if folder is not None else os.environ.get("CTXMGR_HOME")
-        if not chosen:
-            raise ConfigError("no data folder: pass one to Client.local(), or set CTXMGR_HOME")
+        wire = LocalWire(data_folder(folder), thread_executor(executor))
         client = cls.__new__(cls)
-        wire = LocalWire(os.path.expanduser(chosen), thread_executor(executor))
         jobs = Jobs(positive("workers", workers, MAX_WORKERS), executor, wire)
         client._set_up(wire, jobs, 1, DEFAULT_REGION, 3)
         return client

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._io import Waitable, now
-from .arguments import SyncRequest, binding_filter, context_id_of
+from ._io import ASYNC_CALLBACKS, Waitable, now
+from .arguments import SyncMode, SyncRequest, binding_filter, context_id_of
 from .background import Background, Waiting
 from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, binding_of
-from .errors import CtxmgrError, ProtocolError
+from .errors import ApiError, CtxmgrError, ProtocolError
 from .policies import Binding
 from .polling import Poller
 from .protocol import Answer, context_status, task_ids
@@ -57,12 +57,12 @@ class ContextManager:
         self._settle_polls = settle_polls
 
     def info(
-        self, context_id: str | None = None, path: str | None = None, task_type: str | None = None
+        self, context_id: Context | str | None = None, path: str | None = None, task_type: str | None = None
     ) -> ContextInfoResult:
         """Tell the state of the session's upload and download tasks.
 
         Args:
-            context_id: only tasks of this context; ``None`` for all.
+            context_id: only tasks of this context, or of the one of this id; ``None`` for all.
             path: only tasks of this mount path; ``None`` for all.
             task_type: only ``upload`` or only ``download``; ``None`` for both.
 
@@ -72,6 +72,7 @@ class ContextManager:
         Raises:
             TransportError: no answer could be had, or it can't be read.
         """
+        context_id = context_id.id if isinstance(context_id, Context) else context_id
         named = {"SessionId": self.session_id, "ContextId": context_id, "Path": path, "TaskType": task_type}
         answer = self._transport.call("GetContextInfo", {key: value for key, value in named.items() if value})
         if not answer.success:
@@ -80,9 +81,9 @@ class ContextManager:
 
     def sync(
         self,
-        context_id: str | None = None,
+        context_id: Context | str | None = None,
         path: str | None = None,
-        mode: str | None = None,
+        mode: SyncMode | None = None,
         callback: Callable[[bool], object] | None = None,
         max_retries: int = 150,
         retry_interval: float = 1500,
@@ -90,8 +91,9 @@ class ContextManager:
         """Bring the session's directory and its contexts to the same state, and prove it.
 
         Args:
-            context_id: the context to sync; ``None`` for all that are bound. Goes with ``path``.
-            path: the mount path it is bound at.
+            context_id: the context to sync, or its id; ``None`` for all that are bound.
+            path: the mount path it is bound at; ``None`` takes the one it is bound at in the session, and fails with
+                ``InvalidBinding.Ambiguous`` if there are several.
             mode: ``upload`` (also if ``None``) or ``download``.
             callback: called once with whether the sync succeeded, whatever happens. With it the call returns as soon
                 as the service has accepted the sync; polling goes on in the background.
@@ -107,14 +109,23 @@ class ContextManager:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: the sync could not be started. With a callback that is a result, and ``callback(False)``.
         """
-        request = SyncRequest.checked(self.session_id, context_id, path, mode, callback, max_retries, retry_interval)
+        request = SyncRequest.checked(
+            self.session_id,
+            context_id,
+            path,
+            mode,
+            callback,
+            max_retries,
+            retry_interval,
+            async_callbacks=ASYNC_CALLBACKS,
+        )
         if callback is None:
             return self._sync(request)
         background = _BackgroundSync(self, request, callback)
         return self._background.jobs.start(background.run, background.abandon)
 
     def plan(
-        self, context_id: str | None = None, path: str | None = None, mode: str | None = None
+        self, context_id: Context | str | None = None, path: str | None = None, mode: SyncMode | None = None
     ) -> ContextPlanResult:
         """Tell what a sync would do, without doing it (ctxmgr's own service only).
 
@@ -125,7 +136,7 @@ class ContextManager:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: no answer could be had, or it can't be read.
         """
-        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0)
+        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, async_callbacks=False)
         answer = self._transport.call("PlanSync", request.parameters)
         if not answer.success:
             return ContextPlanResult(request_id=answer.request_id, error_message=answer.error_message)
@@ -246,6 +257,10 @@ class ContextManager:
 
     def _sync(self, request: SyncRequest) -> ContextSyncResult:
         deadline = now() + request.budget.limit
+        try:
+            request = self._located(request, deadline)
+        except ApiError as error:
+            return ContextSyncResult(request_id=error.request_id, error_message=str(error))
         answer, wait = self._begin(request, deadline)
         if wait is None:
             return ContextSyncResult(request_id=answer.request_id, error_message=answer.error_message)
@@ -258,6 +273,18 @@ class ContextManager:
             tasks=verdict.tasks,
             note=verdict.note,
         )
+
+    def _located(self, request: SyncRequest, deadline: float) -> SyncRequest:
+        """Return the request with the path of its binding, where only the context is given.
+
+        Raises:
+            ApiError: the bindings can't be told, or are none or several.
+        """
+        if not request.needs_path:
+            return request
+        found = self._list_bindings(deadline - now())
+        found.raise_for_error()
+        return request.bound(found.bindings)
 
     def _begin(self, request: SyncRequest, deadline: float) -> tuple[Answer, Wait | None]:
         """Trigger a sync; return the answer, and what to wait for if it was accepted."""
@@ -308,7 +335,8 @@ class _BackgroundSync:
         background = manager._background
         deadline = now() + self._request.budget.limit
         try:
-            answer, wait = manager._begin(self._request, deadline)
+            request = manager._located(self._request, deadline)
+            answer, wait = manager._begin(request, deadline)
         except CtxmgrError as error:
             verdict = Verdict.of_error(error)
             return self._refused("", verdict)

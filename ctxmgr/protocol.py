@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import attrs
 
+from .argumentnames import naming_arguments
 from .errors import ApiError, ProtocolError, error_for
 from .patience import MAX_ANSWER, unpacked
 from .results import ContextStatusData
@@ -182,7 +183,7 @@ def answer_from_document(document: Any, http_status: int = 200, retry_after: str
         request_id=request_id,
         success=success,
         code=code or (OK if success else f"Http.{http_status}"),
-        message=message or ("" if success else "the service gave no reason"),
+        message=naming_arguments(message) or ("" if success else "the service gave no reason"),
         http_status=http_status,
         data=document.get("Data"),
         document=document,

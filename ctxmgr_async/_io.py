@@ -40,10 +40,24 @@ from ctxmgr.protocol import Answer, Reply, Request, answer_from_document, encode
 if TYPE_CHECKING:
     from ctxmgr.service import ContextService, Watch
 
-__all__ = ["Closing", "HttpSession", "HttpWire", "Jobs", "LocalWire", "Lock", "Repeating", "Waitable", "now"]
+__all__ = [
+    "ASYNC_CALLBACKS",
+    "Closing",
+    "HttpSession",
+    "HttpWire",
+    "Jobs",
+    "LocalWire",
+    "Lock",
+    "Repeating",
+    "Waitable",
+    "now",
+]
 
 _log = logging.getLogger("ctxmgr")
 _T = TypeVar("_T")
+
+#: Whether a callback may be an async function.
+ASYNC_CALLBACKS = True
 
 #: What a call gives that its caller may wait for.
 Waitable = Awaitable[_T]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ctxmgr._embedded import data_folder
 from ctxmgr.client import Client
 
 from .invocation import Failure, Invocation
@@ -28,7 +29,7 @@ def open_client(invocation: Invocation) -> Client:
     """
     endpoint = _endpoint(invocation)
     if endpoint is None:
-        return Client.local(data_folder(invocation))
+        return Client.local(data_folder(invocation.data))
     api_key = os.environ.get("CTXMGR_API_KEY")
     if not api_key:
         raise Failure("there is no key for the server: set CTXMGR_API_KEY in the environment")
@@ -43,7 +44,7 @@ def existing_client(invocation: Invocation) -> Iterator[Client | None]:
         CtxmgrError: as ``open_client``.
         Failure: as ``open_client``.
     """
-    if _endpoint(invocation) is None and _is_still_to_be_made(data_folder(invocation)):
+    if _endpoint(invocation) is None and _is_still_to_be_made(data_folder(invocation.data)):
         yield None
         return
     with open_client(invocation) as client:
@@ -58,7 +59,7 @@ def check_apart(invocation: Invocation, directory: str) -> None:
     """
     if _endpoint(invocation) is not None:
         return
-    folder = os.path.realpath(data_folder(invocation))
+    folder = os.path.realpath(data_folder(invocation.data))
     if os.path.commonpath([folder, directory]) in (folder, directory):
         raise Failure(
             f"{shown(directory)} and the data folder {shown(folder)} lie one in the other: "
@@ -77,16 +78,6 @@ def _endpoint(invocation: Invocation) -> str | None:
     if invocation.data is not None:
         return None
     return invocation.endpoint or os.environ.get("CTXMGR_ENDPOINT") or None
-
-
-def data_folder(invocation: Invocation) -> str:
-    """Give the data folder's path; it need not be there."""
-    named = invocation.data or os.environ.get("CTXMGR_HOME")
-    if named:
-        return os.path.expanduser(named)
-    from platformdirs import user_data_dir
-
-    return user_data_dir("ctxmgr", appauthor=False)
 
 
 def _is_still_to_be_made(folder: str) -> bool:

@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from .invocation import Invocation
+from .options import answering, data_option
 
 __all__ = ["key", "serve"]
-
-_F = TypeVar("_F", bound=Callable[..., object])
-
-
-def _noted(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value:
-        assert parameter.name is not None, "an option has a name"
-        setattr(ctx.ensure_object(Invocation), parameter.name, value)
-
-
-def _data(function: _F) -> _F:
-    return click.option(
-        "--data",
-        metavar="FOLDER",
-        type=click.Path(),
-        expose_value=False,
-        callback=_noted,
-        help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
-    )(function)
-
-
-def _answering(function: _F) -> _F:
-    json = click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        callback=_noted,
-        help="Answer with one JSON object, also on failure.",
-    )
-    return _data(json(function))
 
 
 @click.command()
@@ -73,7 +43,7 @@ def _answering(function: _F) -> _F:
     show_default=True,
     help="How long running syncs may take to finish after the first SIGTERM or SIGINT; the second one ends at once.",
 )
-@_data
+@data_option
 @click.pass_obj
 def serve(invocation: Invocation, /, **options: Any) -> None:
     """Serve the contexts of the data folder over HTTP.
@@ -103,7 +73,8 @@ def key(ctx: click.Context) -> None:
 @key.command()
 @click.argument("name", metavar="NAME")
 @click.option("--account", default="local", show_default=True, help="The account that the key opens.")
-@_answering
+@answering
+@data_option
 @click.pass_obj
 def create(invocation: Invocation, name: str, account: str) -> None:
     """Make a key, and show it this once. A server that runs takes it at once."""
@@ -113,7 +84,8 @@ def create(invocation: Invocation, name: str, account: str) -> None:
 
 
 @key.command("list")
-@_answering
+@answering
+@data_option
 @click.pass_obj
 def list_keys(invocation: Invocation) -> None:
     """List all keys by what is known of them, which is not the keys themselves."""
@@ -124,7 +96,8 @@ def list_keys(invocation: Invocation) -> None:
 
 @key.command()
 @click.argument("which", metavar="NAME|ID")
-@_answering
+@answering
+@data_option
 @click.pass_obj
 def revoke(invocation: Invocation, which: str) -> None:
     """Make a key good for nothing, also for a server that runs."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 import ctxmgr
+from ctxmgr.arguments import SyncMode
 
 from .administration import key, serve
 from .endings import run
 from .invocation import Invocation
+from .options import answering, named, places
 
 __all__ = ["command", "run_command"]
-
-_F = TypeVar("_F", bound=Callable[..., object])
 
 
 class _Command(click.Group):
@@ -40,55 +40,6 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     return run(lambda invocation: command.main(arguments, "ctxmgr", standalone_mode=False, obj=invocation))
 
 
-def _noted(ctx: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
-    """Note an option that stands before or after the command's name; the later one counts."""
-    if not value and value != "":
-        return
-    if value == "":
-        raise click.BadParameter("it is empty", ctx, parameter)
-    assert parameter.name is not None, "an option has a name"
-    setattr(ctx.ensure_object(Invocation), parameter.name, value)
-
-
-def _named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse an empty DIR: it is a variable that was not set, and would mean the working directory."""
-    if not value:
-        raise click.BadParameter("it is empty", ctx, parameter)
-    return value
-
-
-def _places(function: _F) -> _F:
-    """Add the options that say where the contexts are."""
-    data = click.option(
-        "--data",
-        metavar="FOLDER",
-        type=click.Path(readable=False),
-        expose_value=False,
-        callback=_noted,
-        help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
-    )
-    endpoint = click.option(
-        "--endpoint",
-        metavar="URL",
-        expose_value=False,
-        callback=_noted,
-        help="Use a server instead [CTXMGR_ENDPOINT]; its key is taken from CTXMGR_API_KEY.",
-    )
-    return data(endpoint(function))
-
-
-def _answering(function: _F) -> _F:
-    """Add the options that every command that answers has."""
-    json = click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        callback=_noted,
-        help="Answer with one JSON object, also on failure.",
-    )
-    return json(_places(function))
-
-
 def _help_unless_told(ctx: click.Context) -> None:
     """Show a group's help where no command is given; nothing was done, so that is no success."""
     if ctx.invoked_subcommand is None:
@@ -104,7 +55,7 @@ def _help_unless_told(ctx: click.Context) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(ctxmgr.__version__, message="%(prog)s %(version)s", prog_name="ctxmgr")
-@_places
+@places
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Keep directories in contexts, which outlive the machine that works in them.
@@ -117,7 +68,7 @@ def command(ctx: click.Context) -> None:
 
 
 @command.command()
-@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=_named)
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=named)
 @click.option("--context", "-c", "name", metavar="NAME", required=True, help="The context to sync with.")
 @click.option(
     "--mode",
@@ -128,9 +79,10 @@ def command(ctx: click.Context) -> None:
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
-@_answering
+@answering
+@places
 @click.pass_obj
-def sync(invocation: Invocation, directory: str, name: str, mode: str, dry_run: bool, allow_empty: bool) -> None:
+def sync(invocation: Invocation, directory: str, name: str, mode: SyncMode, dry_run: bool, allow_empty: bool) -> None:
     """Bring DIR and a context to the same state.
 
     What changed on one side only is taken from there. What changed on both is taken from where the sync comes from,
@@ -144,8 +96,9 @@ def sync(invocation: Invocation, directory: str, name: str, mode: str, dry_run: 
 
 
 @command.command()
-@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=_named)
-@_answering
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=named)
+@answering
+@places
 @click.pass_obj
 def info(invocation: Invocation, directory: str) -> None:
     """Tell the last uploads and downloads of DIR."""
@@ -162,7 +115,8 @@ def context(ctx: click.Context) -> None:
 
 
 @context.command("list")
-@_answering
+@answering
+@places
 @click.pass_obj
 def list_contexts(invocation: Invocation) -> None:
     """List all contexts by name, with the time each was last used."""
@@ -173,7 +127,8 @@ def list_contexts(invocation: Invocation) -> None:
 
 @context.command()
 @click.argument("name", metavar="NAME")
-@_answering
+@answering
+@places
 @click.pass_obj
 def create(invocation: Invocation, name: str) -> None:
     """Create an empty context."""
@@ -185,7 +140,8 @@ def create(invocation: Invocation, name: str) -> None:
 @context.command()
 @click.argument("old", metavar="NAME")
 @click.argument("new", metavar="NEW-NAME")
-@_answering
+@answering
+@places
 @click.pass_obj
 def rename(invocation: Invocation, old: str, new: str) -> None:
     """Give a context another name."""
@@ -197,7 +153,8 @@ def rename(invocation: Invocation, old: str, new: str) -> None:
 @context.command()
 @click.argument("name", metavar="NAME")
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-@_answering
+@answering
+@places
 @click.pass_obj
 def delete(invocation: Invocation, name: str, yes: bool) -> None:
     """Delete a context and all it holds.
@@ -218,7 +175,8 @@ def file(ctx: click.Context) -> None:
 
 @file.command("list")
 @click.argument("name", metavar="NAME")
-@_answering
+@answering
+@places
 @click.pass_obj
 def list_files(invocation: Invocation, name: str) -> None:
     """List everything in a context: bytes, time and path.

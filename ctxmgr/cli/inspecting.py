@@ -93,8 +93,8 @@ def _task(task: ContextStatusData | None) -> dict[str, Any] | None:
     return {
         "status": task.status,
         "error": task.error_message or None,
-        "start_time": task.start_time or None,
-        "finish_time": task.finish_time or None,
+        "start_time": moment(task.start_time),
+        "finish_time": moment(task.finish_time),
         "revision": task.revision or None,
         "files": task.files,
         "deleted": task.deleted,

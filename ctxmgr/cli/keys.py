@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from ctxmgr._embedded import data_folder
 from ctxmgr.service.keys import Key, Keys
 
-from .access import data_folder
 from .invocation import Invocation, note
 from .wording import moment, quoted, shown
 
@@ -36,12 +36,12 @@ def list_keys(invocation: Invocation) -> None:
         note("no keys yet: 'ctxmgr key create NAME' makes one")
     width = max((len(key.account) for key in found), default=0)
     lines = [
-        f"{key.id}  {key.account:<{width}}  {_moment(key.created_ms):<19}  {_moment(key.used_ms):<19}  "
+        f"{key.id}  {key.account:<{width}}  {_moment(key.created_ms):<20}  {_moment(key.used_ms) or '-':<20}  "
         f"{'revoked' if key.revoked_ms else 'good':<7}  {shown(key.name)}"
         for key in found
     ]
     if found and sys.stdout.isatty():
-        header = f"{'ID':<10}  {'ACCOUNT':<{width}}  {'CREATED':<19}  {'LAST USED':<19}  {'STATE':<7}  NAME"
+        header = f"{'ID':<10}  {'ACCOUNT':<{width}}  {'CREATED':<20}  {'LAST USED':<20}  {'STATE':<7}  NAME"
         lines.insert(0, header)
     invocation.answer(lines, keys=[_facts(key) for key in found])
 
@@ -59,7 +59,7 @@ def _keys(invocation: Invocation) -> Iterator[Keys]:
         raise click.UsageError("keys are made where the data folder is: give --data instead of --endpoint")
     from ctxmgr.service import ContextService
 
-    with closing(ContextService.open(data_folder(invocation), workers=1)) as service:
+    with closing(ContextService.open(data_folder(invocation.data), workers=1)) as service:
         yield service.keys
 
 
@@ -68,11 +68,11 @@ def _facts(key: Key) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "account": key.account,
-        "created": key.created_ms // 1000,
-        "last_used": None if key.used_ms is None else key.used_ms // 1000,
-        "revoked": None if key.revoked_ms is None else key.revoked_ms // 1000,
+        "created": _moment(key.created_ms),
+        "last_used": _moment(key.used_ms),
+        "revoked": _moment(key.revoked_ms),
     }
 
 
-def _moment(ms: int | None) -> str:
+def _moment(ms: int | None) -> str | None:
     return moment(0 if ms is None else ms // 1000)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
+from ctxmgr.arguments import SyncMode
 from ctxmgr.client import Client
 from ctxmgr.results import Context, ContextPlanResult, PlannedChange
 
@@ -22,7 +23,7 @@ __all__ = ["preview"]
 _GOES_AWAY = ""  # the kind of what a change only removes
 
 
-def preview(invocation: Invocation, path: str, name: str, mode: str, *, allow_empty: bool) -> None:
+def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool) -> None:
     """Answer with what ``sync`` would do.
 
     Args:
@@ -65,7 +66,7 @@ def preview(invocation: Invocation, path: str, name: str, mode: str, *, allow_em
 
 
 def _plan(
-    client: Client, path: str, directory: str, context: Context, mode: str, *, allow_empty: bool
+    client: Client, path: str, directory: str, context: Context, mode: SyncMode, *, allow_empty: bool
 ) -> ContextPlanResult:
     kept = session_of(client, directory, context)
     if kept is not None and os.path.isdir(directory):
@@ -96,7 +97,7 @@ def _stand_in(directory: str) -> Iterator[str]:
         yield empty
 
 
-def _line(change: PlannedChange, mode: str) -> str:
+def _line(change: PlannedChange, mode: SyncMode) -> str:
     path = shown(change.path)
     if change.kind == _GOES_AWAY:
         did = f"delete {path}"

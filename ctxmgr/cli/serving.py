@@ -15,7 +15,8 @@ from contextlib import suppress
 
 import click
 
-from .access import data_folder
+from ctxmgr._embedded import data_folder
+
 from .invocation import Failure, Invocation, complain
 from .signals import Interrupted
 from .wording import quoted, shown
@@ -61,7 +62,7 @@ def serve(
         raise ImportError(text, name=error.name) from error
     own_key = os.environ.get("CTXMGR_API_KEY", "")
     _allow_many_connections()
-    service = ContextService.open(data_folder(invocation), workers=workers, roots=permitted, resume=True)
+    service = ContextService.open(data_folder(invocation.data), workers=workers, roots=permitted, resume=True)
     try:
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
         with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:

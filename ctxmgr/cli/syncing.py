@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ctxmgr.arguments import SyncMode
 from ctxmgr.client import Client
 from ctxmgr.results import Context, ContextSyncResult
 from ctxmgr.sessions import Session
@@ -20,7 +21,7 @@ from .wording import counted, one_line, quoted, shown, size_of
 __all__ = ["begin_facts", "check_not_emptied", "skipped_facts", "summary", "sync", "tell_skipped", "to_restore"]
 
 
-def sync(invocation: Invocation, path: str, name: str, mode: str, *, allow_empty: bool) -> None:
+def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool) -> None:
     """Sync, and answer with what was done.
 
     Args:
@@ -53,7 +54,7 @@ def sync(invocation: Invocation, path: str, name: str, mode: str, *, allow_empty
     invocation.answer([_told(result, mode, name)])
 
 
-def begin_facts(invocation: Invocation, path: str, name: str, mode: str) -> None:
+def begin_facts(invocation: Invocation, path: str, name: str, mode: SyncMode) -> None:
     """Note what is known of a sync before it begins, so that a failure shows every key too."""
     invocation.facts |= {
         "mode": mode,
@@ -100,7 +101,7 @@ def check_not_emptied(session: Session, path: str, directory: str, context: Cont
         )
 
 
-def summary(mode: str, *, files: int, size: int, deleted: int, dry: bool = False) -> str:
+def summary(mode: SyncMode, *, files: int, size: int, deleted: int, dry: bool = False) -> str:
     """Tell what a sync did, or would do."""
     moved = f"{counted(files, 'file')} ({size_of(size)})"
     did = f"would {mode} {moved}" if dry else f"{mode}ed {moved}"
@@ -124,7 +125,9 @@ def skipped_facts(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) 
     return [{"path": path, "reason": reason} for path, reason in skipped]
 
 
-def _run(invocation: Invocation, client: Client, session: Session, context: Context, mode: str) -> ContextSyncResult:
+def _run(
+    invocation: Invocation, client: Client, session: Session, context: Context, mode: SyncMode
+) -> ContextSyncResult:
     remote = is_server(invocation)
     try:
         return run_sync(client, session, context, mode, remote=remote, quiet=invocation.json)
@@ -146,7 +149,7 @@ def _facts(result: ContextSyncResult) -> dict[str, Any]:
     }
 
 
-def _told(result: ContextSyncResult, mode: str, name: str) -> str:
+def _told(result: ContextSyncResult, mode: SyncMode, name: str) -> str:
     if result.nothing_to_sync:
         where = f"{shown(name)} is at revision {result.revision}" if result.revision else shown(name)
         return f"nothing changed: {where}"
@@ -154,7 +157,7 @@ def _told(result: ContextSyncResult, mode: str, name: str) -> str:
     return f"{did}; revision {result.revision} of {shown(name)}" if result.revision else f"{did}: {shown(name)}"
 
 
-def _raise_for(result: ContextSyncResult, mode: str) -> None:
+def _raise_for(result: ContextSyncResult, mode: SyncMode) -> None:
     """Raise what a sync that is not a proven success failed with: the tasks' own reasons, where there are any."""
     reasons = [task.error_message for task in result.tasks if task.status == "Failed" and task.error_message]
     if not result.success and reasons:

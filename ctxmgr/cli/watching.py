@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ctxmgr.arguments import SyncMode
 from ctxmgr.client import Client
 from ctxmgr.errors import CtxmgrError
 from ctxmgr.results import Context, ContextStatusData, ContextSyncResult
@@ -25,7 +26,7 @@ _SILENCE = 60.0
 
 
 def run_sync(
-    client: Client, session: Session, context: Context, mode: str, *, remote: bool, quiet: bool
+    client: Client, session: Session, context: Context, mode: SyncMode, *, remote: bool, quiet: bool
 ) -> ContextSyncResult:
     """Sync one directory with one context, and wait for the end.
 
@@ -60,7 +61,7 @@ def run_sync(
     return running.result()
 
 
-def _status(session: Session, context: Context, mode: str) -> ContextStatusData | None:
+def _status(session: Session, context: Context, mode: SyncMode) -> ContextStatusData | None:
     tasks = session.context.info(context.id, MOUNT, mode).raise_for_error().context_status_data
     return next((task for task in tasks if not task.is_terminal), None)
 

@@ -59,11 +59,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def moment(epoch: int) -> str:
-    """Give epoch seconds as local time, or a dash for none."""
+def moment(epoch: int) -> str | None:
+    """Return epoch seconds as ISO 8601 in UTC, as the service writes its times; ``None`` for none."""
     if not epoch:
-        return "-"
+        return None
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
     except (OverflowError, OSError, ValueError):
         return str(epoch)

@@ -98,7 +98,9 @@ def _wanted(item: Any) -> Wanted:
     path = plain_text("PersistenceDataList.Path", item.get("Path") or "")
     for name, value in (("ContextId", context_id), ("Path", path)):
         if not value:
-            raise ServiceError("InvalidParameter.Missing", f"a binding in PersistenceDataList has no {name}: send it")
+            raise ServiceError(
+                "InvalidParameter.Missing", f"the parameter PersistenceDataList has a binding without {name}: send it"
+            )
     mount = normalised(path, name="PersistenceDataList.Path")
     policy, text = read_policy(item.get("Policy"), mount)
     return Wanted(context_id, path, mount, policy, text)

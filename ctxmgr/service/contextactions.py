@@ -59,7 +59,8 @@ def get_context(engine: Engine, account: str, parameters: Parameters) -> dict[st
             row = contexts.find_named(connection, account, name) or contexts.create(connection, account, name)
     if row is None:
         raise ServiceError(
-            "InvalidContext.NotFound", f"there is no context named {name!r}: create it with AllowCreate=true"
+            "InvalidContext.NotFound",
+            f"there is no context named {name!r}: create it, or list the contexts to see what there is",
         )
     return {"Data": _described(row)}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, delete, exists, insert, select, update
 
 from ctxmgr.errors import ServiceError
 
 from .catalog import bindings, contexts, files, lifecycles, revisions, tasks
 from .clock import now_ms
-from .identifiers import new_id
+from .identifiers import CONTEXT_PREFIX, new_id, unlike_an_id
 from .paging import Page, page_of
 
 __all__ = ["checked_name", "create", "find", "find_named", "listed", "missing", "remove", "rename"]
@@ -46,7 +46,7 @@ def create(connection: Connection, account: str, name: str) -> Row[Any]:
     if find_named(connection, account, name) is not None:
         raise _duplicate(name)
     now = now_ms()
-    identifier = new_id("SdkCtx-")
+    identifier = new_id(CONTEXT_PREFIX)
     row = {"id": identifier, "account": account, "name": name, "head": 0, "created_ms": now, "used_ms": now}
     connection.execute(insert(contexts).values(row))
     return find(connection, account, identifier)
@@ -107,9 +107,8 @@ def remove(connection: Connection, account: str, context_id: str) -> None:
 
 def missing(context_id: str) -> ServiceError:
     """Give the error for a context that does not exist for this account."""
-    return ServiceError(
-        "InvalidContext.NotFound", f"there is no context {context_id!r}: list the contexts to see what there is"
-    )
+    advice = unlike_an_id(context_id) or ": list the contexts to see what there is"
+    return ServiceError("InvalidContext.NotFound", f"there is no context {context_id!r}{advice}")
 
 
 def _of(account: str) -> Select[Any]:
@@ -117,11 +116,10 @@ def _of(account: str) -> Select[Any]:
 
 
 def _with_state() -> Select[Any]:
-    in_use = exists().where(bindings.c.context_id == contexts.c.id)
     state = case(
         (_has("clear"), "clearing"),
         (_has("restore"), "pre-available"),
-        (in_use & ~_idle(), "in-use"),
+        (_in_use() & ~_idle(), "in-use"),
         else_="available",
     )
     return select(contexts, state.label("state"))
@@ -131,6 +129,17 @@ def _has(mode: str) -> ColumnElement[bool]:
     """Whether a task that changes a context as a whole has not ended."""
     own = (tasks.c.session_id == contexts.c.id) & (tasks.c.mode == mode)
     return exists().where(own, tasks.c.finished_ms.is_(None))
+
+
+def _in_use() -> ColumnElement[bool]:
+    """Whether a session may change a context or is about to: a binding with nothing automatic only waits to be asked.
+
+    A policy that is written otherwise than the library writes it counts as automatic.
+    """
+    by_itself = ~and_(*(bindings.c.policy.contains(f'"{key}": false') for key in ("autoUpload", "autoDownload")))
+    asked = (tasks.c.session_id == bindings.c.session_id) & (tasks.c.context_id == bindings.c.context_id)
+    under_way = exists().where(asked, tasks.c.finished_ms.is_(None))
+    return exists().where(bindings.c.context_id == contexts.c.id, by_itself | under_way)
 
 
 def _idle() -> ColumnElement[bool]:

@@ -52,7 +52,7 @@ def check_revision(connection: Connection, context_id: str, number: int) -> None
         head = head_of(connection, context_id)
         raise ServiceError(
             "InvalidRevision.NotFound",
-            f"the context {context_id!r} has no revision {number}: its latest is {head}; ListRevisions tells them all",
+            f"the context {context_id!r} has no revision {number}: its latest is {head}; list them to see them all",
         )
 
 

@@ -33,7 +33,10 @@ def restore_context(engine: Engine, account: str, parameters: Parameters) -> dic
     """Answer RestoreContext (ext): have a context made again what it was at a revision; 0 is the empty one."""
     context_id = parameters.required("Id")
     if not parameters.text("Revision"):
-        raise ServiceError("InvalidParameter.Missing", "the parameter Revision is missing: send one of ListRevisions")
+        raise ServiceError(
+            "InvalidParameter.Missing",
+            "the parameter Revision is missing: send the number of one of the context's revisions",
+        )
     revision = parameters.number("Revision", 0, least=0, most=MAX_REVISION)
     with engine.queueing() as queue:
         contexts.find(queue.connection, account, context_id)

@@ -93,8 +93,8 @@ def session_root(root: str, permitted: Sequence[str] | None = None) -> str:
         if permitted is not None and not any(is_within(real, folder) for folder in permitted):
             raise ServiceError(
                 "Forbidden.Root",
-                f"the directory {root!r} lies in no root that this service permits the account: leave Root out for a "
-                "directory of the service's own, or have the service started with --root",
+                f"the directory {root!r} lies in no root that this service permits the account: ask for none and "
+                "the service makes one of its own, or have the service started with --root",
             )
         usable = os.path.isdir(real)
     except (OSError, ValueError):

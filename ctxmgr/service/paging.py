@@ -57,5 +57,5 @@ def read_position(token: str) -> Position:
     except (ValueError, TypeError, RecursionError):
         number, text = None, None
     if type(number) is not int or not isinstance(text, str) or not 0 <= number < 2**63 or "\0" in text:
-        raise malformed("NextToken", token, "the NextToken of an earlier answer")
+        raise malformed("NextToken", token, "one that an earlier answer gave")
     return number, text

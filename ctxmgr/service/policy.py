@@ -180,7 +180,8 @@ class _Section:
         value = self.text(key)
         if value and value not in known:
             raise ServiceError(
-                "UnsupportedPolicy", f"{self.name}.{key} = {value!r} is not supported here: send {' or '.join(known)}"
+                "UnsupportedPolicy",
+                f"the parameter {self.name}.{key} is {value!r}, which is not supported here: send {' or '.join(known)}",
             )
         return value or known[0]
 

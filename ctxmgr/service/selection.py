@@ -154,7 +154,8 @@ def _compiled(name: str, text: str) -> Callable[[str], bool]:
         import re2  # type: ignore[import-untyped]  # it has no annotations
     except ImportError as error:
         raise ServiceError(
-            "UnsupportedPolicy", f"{name} = {text!r}: regular expressions need google-re2: pip install ctxmgr[local]"
+            "UnsupportedPolicy",
+            f"the parameter {name} is {text!r}: regular expressions need google-re2: pip install ctxmgr[local]",
         ) from error
     options = re2.Options()
     options.max_mem = MAX_PROGRAM_BYTES

@@ -65,7 +65,9 @@ def bind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[
     session_id = parameters.required("SessionId")
     wanted = wanted_bindings(parameters)
     if not wanted:
-        raise ServiceError("InvalidParameter.Missing", "PersistenceDataList has no bindings: send at least one")
+        raise ServiceError(
+            "InvalidParameter.Missing", "the parameter PersistenceDataList has no bindings: send at least one"
+        )
     with engine.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)

@@ -15,6 +15,7 @@ from ctxmgr.errors import ServiceError
 from .catalog import bindings, contexts, sessions, tasks
 from .catalog import labels as label_rows
 from .clock import now_ms
+from .identifiers import unlike_an_id
 from .insertion import bulk_insert
 from .paging import Page, page_of
 from .policy import Policy, read_policy
@@ -241,7 +242,8 @@ def unbind(connection: Connection, session_id: str, context_id: str, mount: str)
         )
     if not connection.execute(delete(bindings).where(bound_at)).rowcount:
         raise ServiceError(
-            "InvalidBinding.NotFound", f"the session {session_id!r} does not bind the context {context_id!r}{at}"
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind the context {context_id!r}{at}{unlike_an_id(context_id)}",
         )
 
 

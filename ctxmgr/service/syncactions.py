@@ -15,6 +15,7 @@ from . import contexts, sessions, tasks
 from .clock import epoch_seconds
 from .engine import Engine
 from .entries import Manifest
+from .identifiers import unlike_an_id
 from .mounts import normalised
 from .parameters import Parameters, malformed
 from .sessionactions import refuse_if_ending
@@ -169,7 +170,8 @@ def _chosen(connection: Connection, session_id: str, context_id: str, mount: str
         asked = " at ".join(filter(None, (context_id and f"context {context_id!r}", mount and repr(mount))))
         there = ", ".join(f"{item.context_id!r} at {item.path!r}" for item in bound) or "nothing"
         raise ServiceError(
-            "InvalidBinding.NotFound", f"the session {session_id!r} does not bind {asked}: it binds {there}"
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind {asked}: it binds {there}{unlike_an_id(context_id)}",
         )
     return chosen
 

@@ -152,6 +152,15 @@ def test_the_directory_in_the_data_folder_is_refused(command: Command, workspace
         (["sync", "--bogus"], "--bogus", "ctxmgr sync"),
         (["context", "list", "extra"], "(extra)", "ctxmgr context list"),
         (["--data", "", "context", "list"], "'--data'", "ctxmgr"),
+        (["context", "list", "--data", ""], "'--data'", "ctxmgr context list"),
+        (["sync", "workspace", "-c", "project", "--data", ""], "'--data'", "ctxmgr sync"),
+        (["info", "workspace", "--data", ""], "'--data'", "ctxmgr info"),
+        (["file", "list", "project", "--data", ""], "'--data'", "ctxmgr file list"),
+        (["serve", "--data", ""], "'--data'", "ctxmgr serve"),
+        (["key", "create", "laptop", "--data", ""], "'--data'", "ctxmgr key create"),
+        (["key", "list", "--data", ""], "'--data'", "ctxmgr key list"),
+        (["key", "revoke", "laptop", "--data", ""], "'--data'", "ctxmgr key revoke"),
+        (["context", "list", "--endpoint", ""], "'--endpoint'", "ctxmgr context list"),
     ],
 )
 def test_wrong_usage_is_one_sentence_with_where_to_read_on(

@@ -31,6 +31,12 @@ def test_contexts_are_created_listed_renamed_and_deleted(command: Command) -> No
     assert re.fullmatch(rf"{ISO}  one\n", command("context", "list").succeeded())
 
 
+def test_a_context_that_is_only_kept_for_a_directory_is_not_in_use(command: Command, workspace: Path) -> None:
+    command.sync("workspace").succeeded()
+    (told,) = command("context", "list", "--json").document["contexts"]
+    assert told["state"] == "available"
+
+
 def test_more_contexts_than_a_page_holds_are_all_listed(command: Command) -> None:
     with Client.local(command.home) as client:
         for number in range(105):

@@ -72,6 +72,15 @@ def test_the_default_folder_is_the_platforms(command: Command, monkeypatch: pyte
     assert (command.place / "ctxmgr" / "ctxmgr.json").exists()
 
 
+@pytest.mark.parametrize("arguments", [("context", "list"), ("sync", "workspace", "-c", "project"), ("key", "list")])
+def test_an_empty_name_in_the_environment_is_not_the_default(
+    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CTXMGR_HOME", "")
+    told = command(*arguments).failed()
+    assert told == "CTXMGR_HOME is empty: name a folder, or leave it out for the user's own data folder"
+
+
 def test_the_users_home_may_be_spelled_with_a_tilde(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(command.place))
     command("context", "create", "one", "--data", "~/data").succeeded()

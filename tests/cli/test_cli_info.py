@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.cli.commandline import Command
 
-TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 def test_a_directory_nothing_is_kept_for_is_a_failure_that_tells_what_to_run(command: Command) -> None:
@@ -29,6 +29,17 @@ def test_last_upload_and_download_are_told_by_context(command: Command, workspac
     assert lines[2] == "    skipped pipe: is a FIFO"
     assert re.fullmatch(rf"  last download: Success, {TIME}: nothing to do; revision 1", lines[3])
     assert lines[-1] == "  last download: never"
+
+
+def test_times_carry_a_zone_in_json_too(command: Command, workspace: Path) -> None:
+    command.sync("workspace")
+    (told,) = command("info", "workspace", "--json").document["contexts"]
+    assert re.fullmatch(TIME, told["upload"]["start_time"])
+    assert re.fullmatch(TIME, told["upload"]["finish_time"])
+    key = command("key", "create", "laptop", "--json").document
+    assert re.fullmatch(TIME, key["created"])
+    assert (key["last_used"], key["revoked"]) == (None, None)
+    assert re.search(rf"local  {TIME}  -  +good +laptop\n", command("key", "list").out)
 
 
 def test_a_failure_is_told_with_its_reason(command: Command, workspace: Path) -> None:

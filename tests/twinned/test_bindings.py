@@ -21,6 +21,8 @@ from ctxmgr import (
 from tests.support.answers import entry, listed, ok, refused
 from tests.support.scripted import ScriptedServer
 
+from .called import Called
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -32,6 +34,54 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(local: Client, root: Path) -> Session:
     return local.sessions.create(root=root, labels={"team": "a"}).session
+
+
+class TestSyncOfOneContext:
+    def test_is_named_by_the_context_itself(self, session: Session, project: Context, root: Path) -> None:
+        session.context.bind({"/a": project, "/b": project})
+        (root / "a" / "one").write_text("one")
+        (root / "b" / "two").write_text("two")
+        result = session.context.sync(project, "/a")
+        assert [(task.path, task.files) for task in result.tasks] == [("/a", 1)]
+        planned = session.context.plan(project, "/b")
+        assert [change.path for change in planned.changes] == ["two"]
+        told = session.context.info(project, "/a", "upload")
+        assert [task.path for task in told.context_status_data] == ["/a"]
+
+    @pytest.mark.parametrize("by_id", [False, True])
+    def test_without_a_path_is_that_of_its_binding(
+        self, session: Session, project: Context, root: Path, by_id: bool
+    ) -> None:
+        session.context.bind({"/a": project})
+        (root / "a" / "one").write_text("one")
+        result = session.context.sync(project.id if by_id else project)
+        assert [(task.path, task.files) for task in result.tasks] == [("/a", 1)]
+
+    def test_without_a_path_is_refused_where_it_is_bound_at_several(self, session: Session, project: Context) -> None:
+        session.context.bind({"/a": project, "/b": project})
+        result = session.context.sync(project)
+        assert result.error_message.startswith("[InvalidBinding.Ambiguous]")
+        assert "'/a' and '/b'" in result.error_message
+
+    def test_in_the_background_is_told_the_same(self, session: Session, project: Context) -> None:
+        called = Called()
+        result = session.context.sync(project, callback=called)
+        assert result.error_message.startswith("[InvalidBinding.NotFound]")
+        called.wait()
+        assert called.calls == [False]
+
+    def test_by_its_name_says_what_an_id_looks_like(self, local: Client, session: Session, project: Context) -> None:
+        session.context.bind({"/a": project})
+        alone = session.context.sync("project")
+        assert "client.contexts.get('project').context.id" in alone.error_message
+        with_path = session.context.sync("project", "/a")
+        assert "that looks like a name, and ids look like SdkCtx-…" in with_path.error_message
+        bound = session.context.bind({"/b": "project"})
+        assert "that looks like a name, and ids look like SdkCtx-…" in bound.error_message
+        unbound = session.context.unbind("project", "/a", sync=False)
+        assert "that looks like a name, and ids look like SdkCtx-…" in unbound.error_message
+        deleted = local.contexts.delete("project")
+        assert "that looks like a name, and ids look like SdkCtx-…" in deleted.error_message
 
 
 class TestBind:

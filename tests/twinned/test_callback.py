@@ -115,7 +115,7 @@ class TestResult:
     def test_an_argument_that_cannot_be_used_is_raised_and_the_callback_left_alone(self, client: Client) -> None:
         called = Called()
         with pytest.raises(ArgumentError):
-            client.session("s-1").context.sync(mode="sideways", callback=called)
+            client.session("s-1").context.sync(mode="sideways", callback=called)  # type: ignore[arg-type]
         client.close()
         assert called.calls == []
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from ctxmgr import Client, ClosedError, ConfigError, Context, DataFolderError
+from ctxmgr.cli import main as command
 
 from .called import Called
 
@@ -40,8 +42,21 @@ class TestFolder:
         with Client.local():
             assert (tmp_path / "data").is_dir()
 
-    def test_without_one_it_is_said_where_to_put_it(self) -> None:
-        with pytest.raises(ConfigError, match=r"^no data folder: pass one to Client\.local\(\), or set CTXMGR_HOME$"):
+    def test_without_one_it_is_the_users_own_as_for_the_command(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, appauthor: str(tmp_path / name))
+        with Client.local() as client:
+            created = client.contexts.create("seen by both")
+        assert created.success
+        assert command(["context", "list"]) == 0
+        assert capsys.readouterr().out.endswith("  seen by both\n")
+
+    def test_an_empty_name_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(ConfigError, match=r"^the name of the data folder is empty: name a folder, or leave it out"):
+            Client.local("")
+        monkeypatch.setenv("CTXMGR_HOME", "")
+        with pytest.raises(ConfigError, match=r"^CTXMGR_HOME is empty: name a folder, or leave it out"):
             Client.local()
 
     def test_a_folder_of_something_else_is_refused(self, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ class TestTrigger:
         self, server: ScriptedServer, manager: ContextManager
     ) -> None:
         with pytest.raises(ArgumentError, match="mode is 'sideways'"):
-            manager.sync(mode="sideways")
+            manager.sync(mode="sideways")  # type: ignore[arg-type]
         assert server.requests == []
 
     def test_a_path_without_its_context_sends_nothing(self, server: ScriptedServer, manager: ContextManager) -> None:

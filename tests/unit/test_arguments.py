@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ctxmgr import ArgumentError, ArgumentTypeError, Context
+from ctxmgr import ArgumentError, ArgumentTypeError, Client, Context, ContextBinding, InvalidRequestError, NotFoundError
 from ctxmgr.arguments import SyncRequest, binding_filter, context_id_of, positive, thread_executor
 from ctxmgr.completion import Budget, Target
+from tests.support.scripted import ScriptedServer
+
+
+async def waits(ok: bool) -> None:
+    """An async function as callback."""
+
+
+class Waits:
+    async def __call__(self, ok: bool) -> None:
+        """An object that is called as an async function is."""
+
+    async def method(self, ok: bool) -> None:
+        """A method that is one."""
 
 
 def checked(**given: Any) -> SyncRequest:
     usual: dict[str, Any] = {
         "session_id": "s-1",
-        "context_id": None,
+        "context": None,
         "path": None,
         "mode": None,
         "callback": None,
         "max_retries": 150,
         "retry_interval": 1500,
+        "async_callbacks": False,
     }
     return SyncRequest.checked(**usual | given)
 
@@ -30,9 +45,12 @@ class TestSyncRequest:
         assert checked() == SyncRequest(Target("upload"), Budget(150, 1500), {"SessionId": "s-1"})
 
     def test_a_binding_is_named_by_context_and_path(self) -> None:
-        request = checked(context_id="SdkCtx-1", path="/data")
+        request = checked(context="SdkCtx-1", path="/data")
         assert request.target == Target("upload", "SdkCtx-1", "/data")
         assert request.parameters == {"SessionId": "s-1", "ContextId": "SdkCtx-1", "Path": "/data"}
+
+    def test_a_context_stands_for_its_id(self) -> None:
+        assert checked(context=Context(id="SdkCtx-1"), path="/data") == checked(context="SdkCtx-1", path="/data")
 
     @pytest.mark.parametrize("mode", ["upload", "download"])
     def test_a_mode_that_is_given_is_sent(self, mode: str) -> None:
@@ -48,6 +66,12 @@ class TestSyncRequest:
     def test_a_callback_that_cannot_be_called_is_refused(self, callback: object) -> None:
         with pytest.raises(ArgumentTypeError, match=r"^callback is .*, which can't be called$"):
             checked(callback=callback)
+
+    @pytest.mark.parametrize("callback", [waits, partial(waits), Waits(), partial(Waits()), Waits().method])
+    def test_an_async_callback_is_refused_where_nothing_would_await_it(self, callback: object) -> None:
+        with pytest.raises(ArgumentTypeError, match=r"an async function, which nothing would await here: pass a plain"):
+            checked(callback=callback)
+        assert checked(callback=callback, async_callbacks=True) == checked()
 
     @pytest.mark.parametrize("value", [0, -1])
     def test_fewer_than_one_poll_is_refused(self, value: int) -> None:
@@ -87,23 +111,60 @@ class TestSyncRequest:
         assert checked(retry_interval=value).budget.retry_interval == value
 
 
+class TestAContextWithoutItsPath:
+    ELSEWHERE = ContextBinding(context_id="SdkCtx-2", context_name="other", path="/other")
+
+    def test_means_where_the_session_binds_it(self) -> None:
+        found = checked(context="SdkCtx-1", mode="download")
+        assert found.needs_path
+        bindings = [self.ELSEWHERE, ContextBinding(context_id="SdkCtx-1", path="/data")]
+        assert found.bound(bindings) == checked(context="SdkCtx-1", path="/data", mode="download")
+
+    def test_is_refused_where_that_is_nowhere(self) -> None:
+        with pytest.raises(NotFoundError, match=r"not bind the context 'SdkCtx-1': it binds 'SdkCtx-2' at '/other'$"):
+            checked(context="SdkCtx-1").bound([self.ELSEWHERE])
+
+    def test_is_told_apart_from_a_name(self) -> None:
+        with pytest.raises(NotFoundError) as refused:
+            checked(context="other").bound([self.ELSEWHERE])
+        assert refused.value.message.endswith(
+            "'other' looks like a name, and ids look like SdkCtx-…: get it by client.contexts.get('other').context.id"
+        )
+
+    def test_is_refused_where_there_are_several(self) -> None:
+        bindings = [ContextBinding(context_id="SdkCtx-1", path=path) for path in ("/a", "/b")]
+        with pytest.raises(InvalidRequestError) as refused:
+            checked(context="SdkCtx-1").bound(bindings)
+        assert str(refused.value) == (
+            "[InvalidBinding.Ambiguous] the context 'SdkCtx-1' is bound at '/a' and '/b': "
+            "give path= too, or leave out both to sync all"
+        )
+
+
+def test_the_blocking_package_sends_nothing_for_an_async_callback(server: ScriptedServer) -> None:
+    with Client(api_key="key", endpoint=server.url) as client:
+        for callback in (waits, partial(waits), Waits()):
+            with pytest.raises(ArgumentTypeError, match="an async function"):
+                client.session("s-1").context.sync(callback=callback)
+    assert server.requests == []
+
+
 class TestBindingFilter:
     def test_a_path_alone_is_refused(self) -> None:
         with pytest.raises(ArgumentError, match=r"^path '/data' is given without context_id; give both"):
             binding_filter("s-1", None, "/data")
 
-    def test_a_context_alone_is_refused(self) -> None:
-        with pytest.raises(ArgumentError, match=r"^context_id 'SdkCtx-1' is given without path; give both"):
-            binding_filter("s-1", "SdkCtx-1", None)
+    def test_a_context_alone_names_its_bindings(self) -> None:
+        assert binding_filter("s-1", "SdkCtx-1", None) == {"SessionId": "s-1", "ContextId": "SdkCtx-1"}
 
     @pytest.mark.parametrize(("context_id", "path", "name"), [("", "/data", "context_id"), ("SdkCtx-1", "", "path")])
     def test_an_empty_text_does_not_mean_everything(self, context_id: str, path: str, name: str) -> None:
         with pytest.raises(ArgumentError, match=f"^{name} is empty; leave it out to mean every bound context$"):
             binding_filter("s-1", context_id, path)
 
-    @pytest.mark.parametrize("value", [7, b"SdkCtx-1", Context(id="SdkCtx-1")])
+    @pytest.mark.parametrize("value", [7, b"SdkCtx-1"])
     def test_what_is_no_text_is_refused(self, value: Any) -> None:
-        with pytest.raises(ArgumentTypeError, match=r"^context_id is .*; it must be a string or None$"):
+        with pytest.raises(ArgumentTypeError, match=r"^context_id is .*; it must be a Context, a string or None$"):
             binding_filter("s-1", value, "/data")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ctxmgr.service import ContextService, cleanup
 from ctxmgr.service.actions import ACTIONS
-from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
+from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_context_is_found_by_name_and_id_and_made_once(door: Door) -> None:
 
 
 def test_a_context_that_is_not_there_is_not_made_unasked(door: Door) -> None:
-    with pytest.raises(Refused, match="AllowCreate") as refused:
+    with pytest.raises(Refused, match="create it, or list") as refused:
         door.data("GetContext", Name="absent")
     assert refused.value.code == "InvalidContext.NotFound"
 
@@ -76,6 +76,18 @@ def test_a_deleted_context_is_gone_with_its_bindings(door: Door) -> None:
     assert door.data("DescribeSessionContexts", SessionId=session) == []
     assert door.context() != context
     assert door.delete_session(session)["Status"] == "FINISH"
+
+
+def test_a_binding_that_does_nothing_by_itself_makes_a_context_in_use_only_while_it_is_synced(door: Door) -> None:
+    context = door.context()
+    by_hand = {"uploadPolicy": {"autoUpload": False}, "downloadPolicy": {"autoDownload": False}}
+    session = door.session(binding(context, **by_hand))
+    assert door.data("GetContext", ContextId=context)["State"] == "available"
+    with busy(door, door.root(session)):
+        ids = door.data("SyncContext", SessionId=session)["TaskIds"]
+        assert door.data("GetContext", ContextId=context)["State"] == "in-use"
+    door.wait(session, ids)
+    assert door.data("GetContext", ContextId=context)["State"] == "available"
 
 
 def test_accounts_see_nothing_of_each_other(door: Door) -> None:

@@ -1,0 +1,66 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from .invocation import Invocation
+
+__all__ = ["answering", "data_option", "named", "places"]
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse an empty value: it is a variable that was not set, and would mean something else than was meant."""
+    if value == "":
+        raise click.BadParameter("it is empty", ctx, parameter)
+    return value
+
+
+def data_option(function: _F) -> _F:
+    """Add the option that names the data folder."""
+    return click.option(
+        "--data",
+        metavar="FOLDER",
+        type=click.Path(readable=False),
+        expose_value=False,
+        callback=_noted,
+        help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
+    )(function)
+
+
+def places(function: _F) -> _F:
+    """Add the options that say where the contexts are."""
+    endpoint = click.option(
+        "--endpoint",
+        metavar="URL",
+        expose_value=False,
+        callback=_noted,
+        help="Use a server instead [CTXMGR_ENDPOINT]; its key is taken from CTXMGR_API_KEY.",
+    )
+    return data_option(endpoint(function))
+
+
+def answering(function: _F) -> _F:
+    """Add the option of every command that answers."""
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_noted,
+        help="Answer with one JSON object, also on failure.",
+    )(function)
+
+
+def _noted(ctx: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
+    """Note an option that stands before or after the command's name; the later one counts."""
+    if value is None or value is False:
+        return
+    if isinstance(value, str):
+        named(ctx, parameter, value)
+    assert parameter.name is not None, "an option has a name"
+    setattr(ctx.ensure_object(Invocation), parameter.name, value)
