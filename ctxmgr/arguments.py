@@ -15,7 +15,7 @@ import attrs
 
 from .bounds import MAX_COUNT, MAX_SECONDS_OF_A_STEP, shown
 from .completion import Budget, Target
-from .errors import ArgumentError, ArgumentTypeError, InvalidRequestError, NotFoundError
+from .errors import ArgumentError, ArgumentTypeError, NotFoundError, SyncFailed
 from .results import Context, ContextBinding
 
 __all__ = [
@@ -83,7 +83,7 @@ class SyncRequest:
 
         Raises:
             NotFoundError: the session does not bind it.
-            InvalidRequestError: the session binds it at several paths, and one has to be named.
+            SyncFailed: the session binds it at several paths, and one has to be named.
         """
         context_id = self.target.context_id
         paths = [each.path for each in bindings if each.context_id == context_id]
@@ -92,7 +92,7 @@ class SyncRequest:
         if len(paths) > 1:
             listed = " and ".join(map(repr, paths))
             text = f"the context {context_id!r} is bound at {listed}: give path= too, or leave out both to sync all"
-            raise InvalidRequestError("InvalidBinding.Ambiguous", text)
+            raise SyncFailed("Sync.Ambiguous", text)
         parameters = {**self.parameters, "Path": paths[0]}
         return attrs.evolve(self, target=attrs.evolve(self.target, path=paths[0]), parameters=parameters)
 

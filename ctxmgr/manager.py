@@ -93,7 +93,7 @@ class ContextManager:
         Args:
             context_id: the context to sync, or its id; ``None`` for all that are bound.
             path: the mount path it is bound at; ``None`` takes the one it is bound at in the session, and fails with
-                ``InvalidBinding.Ambiguous`` if there are several.
+                ``Sync.Ambiguous`` if there are several.
             mode: ``upload`` (also if ``None``) or ``download``.
             callback: called once with whether the sync succeeded, whatever happens. With it the call returns as soon
                 as the service has accepted the sync; polling goes on in the background.

@@ -137,7 +137,8 @@ class Sessions:
         """Make a session.
 
         Args:
-            root: the directory it works in, on a service in this process; ``None`` lets the service choose one.
+            root: the directory it works in, on the machine that the service runs on: any for a service in this
+                process, one in its ``--root`` for a server. ``None`` lets the service choose one.
             bind: mount path (``/`` is the root itself) to context, its id, or a ``Binding`` with a policy.
             labels: what ``list`` finds the session by.
             wait: whether to wait until what the contexts hold has been downloaded.

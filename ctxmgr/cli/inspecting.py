@@ -13,6 +13,7 @@ from ctxmgr.results import ContextStatusData
 from .access import existing_client
 from .invocation import Failure, Invocation
 from .kept import MOUNT, sessions_of
+from .reach import check_reached
 from .syncing import skipped_facts
 from .wording import counted, moment, one_line, shown, size_of
 
@@ -31,6 +32,7 @@ def info(invocation: Invocation, path: str) -> None:
     directory = os.path.realpath(path)
     invocation.facts |= {"directory": directory, "contexts": []}
     with existing_client(invocation) as client:
+        check_reached(invocation, client, directory)
         found = _kept(client, directory) if client is not None else []
     if not found:
         raise Failure(f"no context is kept for {shown(path)}: run 'ctxmgr sync {shown(path)} --context NAME'")

@@ -15,6 +15,7 @@ from .access import check_apart, existing_client
 from .directories import checked_directory, checked_place
 from .invocation import Invocation
 from .kept import MOUNT, find_context, session_of, temporary_session
+from .reach import check_reached
 from .syncing import begin_facts, check_not_emptied, skipped_facts, summary, tell_skipped, to_restore
 from .wording import shown, size_of
 
@@ -34,6 +35,7 @@ def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, all
     directory = checked_directory(path) if mode == "upload" else checked_place(path)
     check_apart(invocation, directory)
     with existing_client(invocation) as client:
+        check_reached(invocation, client, directory)
         context = find_context(client, name) if mode == "upload" else to_restore(client, path, name)
         if client is None or context is None:
             plan, is_new = _plan_of_new(directory, name), True

@@ -11,9 +11,10 @@ from ctxmgr.results import Context, ContextSyncResult
 from ctxmgr.sessions import Session
 
 from .access import check_apart, existing_client, is_server, open_client
-from .directories import checked_directory, is_empty, made_directory
+from .directories import checked_directory, checked_place, is_empty, made_directory
 from .invocation import Failure, Invocation, note
 from .kept import MOUNT, find_context, kept_session
+from .reach import check_reached
 from .signals import Interrupted
 from .watching import run_sync
 from .wording import counted, one_line, quoted, shown, size_of
@@ -34,6 +35,7 @@ def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_
         directory = checked_directory(path)
         check_apart(invocation, directory)
         with open_client(invocation) as client:
+            check_reached(invocation, client, directory)
             context = find_context(client, name) or client.contexts.create(name).context
             session = kept_session(client, directory, context)
             if not allow_empty:
@@ -45,6 +47,7 @@ def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_
             context = to_restore(looking, path, name)
             assert looking is not None, "a context was found, so there is where it was found"
             check_apart(invocation, os.path.realpath(path))
+            check_reached(invocation, looking, checked_place(path))
             directory = made_directory(path)
             result = _run(invocation, looking, kept_session(looking, directory, context), context, mode)
     invocation.facts |= _facts(result)

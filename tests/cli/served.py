@@ -11,7 +11,7 @@ from ctxmgr.service import ContextService
 from ctxmgr.service.actions import ACTIONS
 from tests.support.scripted import Recorded, ScriptedServer
 
-__all__ = ["Answering", "serving"]
+__all__ = ["Answering", "proven", "serving"]
 
 Answering = Callable[[Recorded], dict[str, Any]]
 Between = Callable[[Recorded, Answering], dict[str, Any]]
@@ -19,6 +19,12 @@ Between = Callable[[Recorded, Answering], dict[str, Any]]
 
 def _directly(request: Recorded, answer: Answering) -> dict[str, Any]:
     return answer(request)
+
+
+def proven(request: Recorded) -> dict[str, Any]:
+    """Answer ProveRoot as a service does that reaches the directory."""
+    token = (Path(request.parameters["Root"]) / request.parameters["Proof"]).read_text()
+    return {"Success": True, "Data": {"Token": token}}
 
 
 @contextmanager

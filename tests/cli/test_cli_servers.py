@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 import attrs
 import pytest
 
-from ctxmgr import retry
-from ctxmgr.cli import watching
+from ctxmgr import Client, retry
+from ctxmgr.cli import reach, watching
 from tests.cli.commandline import Command, tree
-from tests.cli.served import Answering, serving
+from tests.cli.served import Answering, proven, serving
 from tests.support.scripted import Dropped, Raw, Recorded, ScriptedServer
 
 KEY = "the-key-8231"
@@ -128,6 +129,7 @@ def test_a_server_that_answers_something_else(
     answer: Raw | Dropped | dict[str, object],
     told: str,
 ) -> None:
+    server.script("ProveRoot", proven)
     for action in ("ListContexts", "GetContext"):
         server.script(action, answer)
     sentence = command(*arguments, "--endpoint", server.url).failed()
@@ -140,7 +142,7 @@ def test_a_server_that_takes_no_notice_of_the_root_uploads_nothing_and_is_no_suc
 ) -> None:
     def without_root(request: Recorded, answer: Answering) -> dict[str, Any]:
         others = {name: value for name, value in request.parameters.items() if name != "Root"}
-        found = answer(attrs.evolve(request, parameters=others))
+        found = answer(request if request.action == "ProveRoot" else attrs.evolve(request, parameters=others))
         if request.action == "CreateMcpSession":
             del found["Data"]["Root"]
         return found
@@ -175,8 +177,93 @@ def test_what_the_servers_own_machine_lacks_is_passed_on(
     with serving(command.home, elsewhere) as server:
         told = command.sync("workspace", "--endpoint", server.url).failed()
     assert "must be a directory that exists" in told
-    assert told.endswith("[InvalidParameter.Malformed]")
     assert os.listdir(command.place) == ["workspace"]
+
+
+COMMANDS = [
+    ("sync", "workspace", "-c", "project"),
+    ("sync", "workspace", "-c", "project", "-n"),
+    ("sync", "copy", "-c", "project", "--mode", "download"),
+    ("sync", "copy", "-c", "project", "--mode", "download", "-n"),
+    ("info", "workspace"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_server_with_another_directory_of_that_path_is_refused_and_nothing_is_done(
+    command: Command, workspace: Path, arguments: tuple[str, ...]
+) -> None:
+    """The other machine: what the client calls by a path, the server finds elsewhere, with other files in it."""
+    theirs = command.place.parent / "theirs"
+    (theirs / "workspace").mkdir(parents=True)
+    (theirs / "workspace" / "of the server").write_text("not the user's")
+
+    def on_another_machine(request: Recorded, answer: Answering) -> dict[str, Any]:
+        if "Root" not in request.parameters:
+            return answer(request)
+        moved = request.parameters["Root"].replace(str(command.place), str(theirs))
+        return answer(attrs.evolve(request, parameters={**request.parameters, "Root": moved}))
+
+    with serving(command.home, on_another_machine) as server:
+        with Client(endpoint=server.url, api_key=KEY) as client:
+            client.contexts.create("project").raise_for_error()
+        told = command(*arguments, "--endpoint", server.url).failed()
+        assert "is not proven to be within the server's reach: it has another directory of the path" in told
+        assert "use a data folder here (--data), or run 'ctxmgr serve --root DIR' here" in told
+        for action in ("CreateMcpSession", "SyncContext", "PlanSync", "ListSession"):
+            assert server.asked(action) == []
+    assert sorted(path.name for path in command.place.rglob("*")) == ["a.txt", "b.txt", "sub", "workspace"]
+
+
+@pytest.mark.parametrize("arguments", [COMMANDS[0], COMMANDS[1], COMMANDS[4]], ids=" ".join)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"Success": False, "Code": "InvalidAction.NotFound", "Message": "there is no action 'ProveRoot' here"},
+        {"Success": True, "Data": {"Token": "0" * 32}},
+        {"Success": True, "Data": {"Token": ""}},
+        {"Success": True},
+        Raw(b"<html>Sign in</html>", headers={"Content-Type": "text/html"}),
+    ],
+)
+def test_a_server_that_can_not_prove_what_it_reaches_is_refused(
+    command: Command,
+    workspace: Path,
+    server: ScriptedServer,
+    arguments: tuple[str, ...],
+    answer: Raw | dict[str, object],
+) -> None:
+    server.script("ProveRoot", answer)
+    assert command(*arguments, "--endpoint", server.url).failed()
+    assert {request.action for request in server.requests} <= {"ProveRoot"}
+    assert tree(command.place).keys() == {b"workspace/a.txt", b"workspace/sub/b.txt"}
+
+
+def test_a_proof_that_another_sync_clears_away_is_tried_again(
+    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = []
+
+    def cleared_once(request: Recorded, answer: Answering) -> dict[str, Any]:
+        if request.action == "ProveRoot":
+            proofs.append(workspace / request.parameters["Proof"])
+            if len(proofs) == 1:
+                proofs[0].unlink()
+        return answer(request)
+
+    with serving(command.home, cleared_once) as server:
+        command.sync("workspace", "--endpoint", server.url).succeeded()
+    assert len(proofs) == 2
+
+
+def test_a_directory_that_nothing_can_be_written_to_is_not_proven(
+    command: Command, workspace: Path, served: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(reach, "written_proof", full)
+    assert "to prove it (No space left on device)" in command.sync("workspace").failed()
 
 
 def test_what_other_libraries_log_is_no_noise(command: Command, server: ScriptedServer) -> None:

@@ -74,7 +74,10 @@ def owner(service: ContextService, endpoint: str) -> Iterator[Owner]:
         (root / "secret").write_bytes(SECRET)
         (task,) = asker.data("SyncContext", SessionId=session)["TaskIds"]
         assert asker.wait(session, task)["status"] == "Success"
+        proof = ".ctxmgr-tmp-0123456789abcdef"
+        (root / proof).write_text("0123456789abcdef" * 2)
         values = {"context": context, "session": session, "path": "/secret", "name": "owned", "task": task}
+        values |= {"root": str(root), "proof": proof}
         yield Owner(asker, values, root)
 
 
@@ -89,7 +92,16 @@ def intruder(service: ContextService, endpoint: str) -> Iterator[Asker]:
 def own(intruder: Asker) -> Iterator[dict[str, str]]:
     """What the intruder may use."""
     session = intruder.session()
-    yield {"context": intruder.context(), "session": session, "path": "/secret", "name": "project", "task": "t-1"}
+    root = intruder.data("GetSession", SessionId=session)["Root"]
+    yield {
+        "context": intruder.context(),
+        "session": session,
+        "path": "/secret",
+        "name": "project",
+        "task": "t-1",
+        "root": root,
+        "proof": ".ctxmgr-tmp-fedcba9876543210",
+    }
     intruder.data("DeleteSessionAsync", SessionId=session, Force="true")
 
 

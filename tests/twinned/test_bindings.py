@@ -60,7 +60,7 @@ class TestSyncOfOneContext:
     def test_without_a_path_is_refused_where_it_is_bound_at_several(self, session: Session, project: Context) -> None:
         session.context.bind({"/a": project, "/b": project})
         result = session.context.sync(project)
-        assert result.error_message.startswith("[InvalidBinding.Ambiguous]")
+        assert result.error_message.startswith("[Sync.Ambiguous]")
         assert "'/a' and '/b'" in result.error_message
 
     def test_in_the_background_is_told_the_same(self, session: Session, project: Context) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ctxmgr import ArgumentError, ArgumentTypeError, Client, Context, ContextBinding, InvalidRequestError, NotFoundError
+from ctxmgr import ArgumentError, ArgumentTypeError, Client, Context, ContextBinding, NotFoundError, SyncFailed
 from ctxmgr.arguments import SyncRequest, binding_filter, context_id_of, positive, thread_executor
 from ctxmgr.completion import Budget, Target
 from tests.support.scripted import ScriptedServer
@@ -133,10 +133,10 @@ class TestAContextWithoutItsPath:
 
     def test_is_refused_where_there_are_several(self) -> None:
         bindings = [ContextBinding(context_id="SdkCtx-1", path=path) for path in ("/a", "/b")]
-        with pytest.raises(InvalidRequestError) as refused:
+        with pytest.raises(SyncFailed) as refused:
             checked(context="SdkCtx-1").bound(bindings)
         assert str(refused.value) == (
-            "[InvalidBinding.Ambiguous] the context 'SdkCtx-1' is bound at '/a' and '/b': "
+            "[Sync.Ambiguous] the context 'SdkCtx-1' is bound at '/a' and '/b': "
             "give path= too, or leave out both to sync all"
         )
 
