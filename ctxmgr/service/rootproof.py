@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from ctxmgr.errors import ServiceError
+
 from .entries import TEMPORARY_PREFIX
 from .mounts import session_root
 from .parameters import Parameters, malformed
@@ -53,11 +55,13 @@ def prove_root(engine: Engine, account: str, parameters: Parameters) -> dict[str
 
     Nothing else can be read so: the name is one that only a proof has, and what is not a token is not told.
     """
-    name = parameters.required("Proof")
+    name, asked = parameters.required("Proof"), parameters.file_name("Root")
+    if not asked:
+        raise ServiceError("InvalidParameter.Missing", "the parameter Root is missing: send it")
     if not _NAME.fullmatch(name):
         raise malformed("Proof", name, "the name of a proof")
     permitted = None if engine.roots is None else engine.roots.get(account, ())
-    root = session_root(parameters.file_name("Root"), permitted)
+    root = session_root(asked, permitted)
     return {"Data": {"Token": _token(os.path.join(root, name))}}
 
 

@@ -127,7 +127,9 @@ class TestAll:
         assert code(answer) == "InvalidParameter.Missing", answer
         assert name in answer["Message"]
 
-    @pytest.mark.parametrize(("action", "template"), [item for item in asked() if item[0] != "ListSession"])
+    @pytest.mark.parametrize(
+        ("action", "template"), [item for item in asked() if item[0] not in ("ListSession", "ProveRoot")]
+    )
     def test_what_is_not_there_is_not_found(self, asker: Asker, action: str, template: Mapping[str, Any]) -> None:
         answer = asker.ask(action, **filled(template, NOWHERE))
         about = "InvalidMcpSession" if "SessionId" in template else "InvalidContext"
@@ -312,13 +314,13 @@ class TestGetContextInfo:
     def test_a_task_is_told_whole(self, asker: Asker, root: Path) -> None:
         (root / "file").write_bytes(b"12345")
         session = asker.session(Root=str(root))
+        began = int(time.time())
         synced(asker, session)
         (entry,) = entries(asker.data("GetContextInfo", SessionId=session, TaskType="upload"))
         assert (entry["contextId"], entry["path"]) == (asker.context(), "/")
         assert (entry["status"], entry["taskType"], entry["errorMessage"]) == ("Success", "upload", "")
         assert (entry["files"], entry["bytes"], entry["revision"]) == (1, 5, 1)
-        assert abs(entry["finishTime"] - time.time()) < 60
-        assert entry["startTime"] <= entry["finishTime"]
+        assert began <= entry["startTime"] <= entry["finishTime"] <= time.time()
 
     def test_it_is_narrowed_by_context_path_and_type(self, asker: Asker, root: Path) -> None:
         session, context = asker.session(Root=str(root)), asker.context()
@@ -400,6 +402,19 @@ class TestPlanSync:
 
     def test_what_is_not_bound_is_refused(self, asker: Asker) -> None:
         assert code(asker.ask("PlanSync", SessionId=asker.session(), Path="/none")) == "InvalidBinding.NotFound"
+
+
+class TestProveRoot:
+    def test_it_reads_a_token_and_nothing_else(self, asker: Asker, root: Path) -> None:
+        proof, token = ".ctxmgr-tmp-0123456789abcdef", "0123456789abcdef" * 2
+        (root / proof).write_text(token)
+        assert asker.data("ProveRoot", Root=str(root), Proof=proof) == {"Token": token}
+        (root / "file").write_text(token)
+        assert code(asker.ask("ProveRoot", Root=str(root), Proof="file")) == "InvalidParameter.Malformed"
+
+    def test_a_directory_that_does_not_exist_is_refused(self, asker: Asker, root: Path) -> None:
+        told = asker.ask("ProveRoot", Root=str(root / "none"), Proof=".ctxmgr-tmp-0123456789abcdef")
+        assert code(told) == "InvalidParameter.Malformed"
 
 
 class TestCreateMcpSession:
@@ -632,8 +647,9 @@ class TestDeleteContextFile:
 class TestGetContextFileUploadUrl:
     def test_it_takes_the_bytes_for_an_hour(self, asker: Asker) -> None:
         context = asker.context()
+        began = int(time.time())
         told = asker.data("GetContextFileUploadUrl", ContextId=context, FilePath="/file")
-        assert abs(told["ExpireTime"] - time.time() - 3600) < 60
+        assert began + 3600 <= told["ExpireTime"] <= time.time() + 3600
         assert told["Url"].startswith(asker.endpoint)
         assert requests.put(told["Url"], data=b"12345", timeout=30).status_code == 200
         assert asker.data("DescribeContextFile", ContextId=context, FilePath="/file")["Size"] == 5

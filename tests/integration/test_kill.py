@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
-import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,38 @@ from ctxmgr import Client, ContextStatusData
 from ctxmgr.service.entries import is_temporary
 
 KILLS = 20
+
+# Runs the command, and ends as a kill does at the n-th thing it does to files or to the catalog: no clock is asked, so
+# that the same moments are hit on any machine. Without such a number it says how many there were.
+COUNTING = """
+import itertools, os, signal, sys
+from sqlalchemy import Engine, event
+
+last, told = int(sys.argv.pop(1)), sys.argv.pop(1)
+counter = itertools.count(1)
+CHANGES = {"os.rename", "os.remove", "os.link", "os.symlink", "os.mkdir", "os.rmdir", "os.utime", "os.chmod"}
+
+def pass_point(*_):
+    global passed
+    passed = next(counter)
+    if passed == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def audit(name, args):
+    # Modules are read once, and not by every run.
+    if name in CHANGES or (name == "open" and not str(args[0]).endswith((".py", ".pyc", ".so"))):
+        pass_point()
+
+from ctxmgr.cli import main
+event.listen(Engine, "before_cursor_execute", pass_point)
+event.listen(Engine, "commit", pass_point)
+sys.addaudithook(audit)
+status = main()
+last = 0
+with open(told, "w") as file:
+    file.write(str(passed))
+sys.exit(status)
+"""
 
 Tree = dict[str, bytes]
 
@@ -53,32 +86,26 @@ class Kept:
         self.data = folder / "data"
         self.directory = folder / "directory"
         self.restored = folder / "restored"
+        self.counted = folder / "counted"
         self.directory.mkdir()
 
-    def start(self, mode: str, directory: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ctxmgr", "--data", str(self.data), "sync", str(directory)]
-        return subprocess.Popen([*command, "--context", "kept", "--mode", mode], stdout=subprocess.DEVNULL)
+    def run(self, mode: str, directory: Path, point: int) -> int:
+        command = [sys.executable, "-c", COUNTING, str(point), str(self.counted), "--data", str(self.data)]
+        command += ["sync", str(directory), "--context", "kept", "--mode", mode]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
 
-    def sync(self, mode: str, directory: Path) -> float:
-        """Sync undisturbed; give the seconds it took."""
-        began = time.monotonic()
-        assert self.start(mode, directory).wait() == 0
-        return time.monotonic() - began
+    def sync(self, mode: str, directory: Path) -> int:
+        """Sync undisturbed; return how many points it passed."""
+        assert self.run(mode, directory, 0) == 0
+        return int(self.counted.read_text())
 
-    def kill_after(self, seconds: float, mode: str, directory: Path) -> bool:
-        """Kill a sync; tell whether it was still running."""
-        process = self.start(mode, directory)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return True
-        return False
+    def kill_at(self, point: int, mode: str, directory: Path) -> None:
+        """Have a sync killed at a point."""
+        assert self.run(mode, directory, point) == -signal.SIGKILL, f"it ended before its point {point}"
 
     def content(self) -> Tree:
         """Read the whole context through a download to an empty directory."""
-        target = self.restored / str(time.monotonic_ns())
+        target = self.restored / uuid.uuid4().hex
         target.mkdir(parents=True)
         with Client.local(self.data) as client:
             context = client.contexts.get("kept").context
@@ -97,40 +124,38 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     return Kept(tmp_path)
 
 
-def moments(whole: float) -> list[float]:
-    """Spread the kills over the time that a whole sync takes, its start-up left out where nothing happens yet."""
-    return [whole * (0.3 + 0.7 * number / KILLS) for number in range(KILLS)]
+def spread(points: int) -> list[int]:
+    """Spread the kills over the points that a whole sync passes."""
+    return [1 + points * number // KILLS for number in range(KILLS)]
 
 
 def test_a_killed_upload_leaves_the_earlier_or_the_later_revision(kept: Kept) -> None:
-    plant(grow(0), kept.directory)
-    whole = kept.sync("upload", kept.directory)
-    before, killed = grow(0), 0
-    for version, moment in enumerate(moments(whole), start=1):
+    for before in (grow(-1), grow(0)):
+        plant(before, kept.directory)
+        points = kept.sync("upload", kept.directory)  # of a sync that is not the first, as those to come
+    for version, point in enumerate(spread(points), start=1):
         after = grow(version)
         plant(after, kept.directory)
-        killed += kept.kill_after(moment, "upload", kept.directory)
+        kept.kill_at(point, "upload", kept.directory)
         content = kept.content()
         assert content in (before, after), "the context is neither the earlier nor the later tree"
         assert {task.status for task in kept.tasks()} <= {"Success", "Failed"}
         before = content
-    assert killed >= KILLS // 2, "too few kills hit a running sync for this test to mean anything"
     kept.sync("upload", kept.directory)
     assert kept.content() == harvest(kept.directory)
 
 
 def test_a_killed_download_is_repaired_by_the_next(kept: Kept, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    plant(grow(0), kept.directory)
-    kept.sync("upload", kept.directory)
-    whole = kept.sync("download", copy)
-    killed = 0
-    for version, moment in enumerate(moments(whole), start=1):
+    for version in (-1, 0):
+        plant(grow(version), kept.directory)
+        kept.sync("upload", kept.directory)
+        points = kept.sync("download", copy)
+    for version, point in enumerate(spread(points), start=1):
         before, after = harvest(copy), grow(version)
         plant(after, kept.directory)
         kept.sync("upload", kept.directory)
-        was_killed = kept.kill_after(moment, "download", copy)
-        killed += was_killed
+        kept.kill_at(point, "download", copy)
         assert kept.content() == after, "a download changed the context"
         torn = [
             name
@@ -139,7 +164,5 @@ def test_a_killed_download_is_repaired_by_the_next(kept: Kept, tmp_path: Path) -
         ]
         assert not torn, "files are neither the earlier nor the later"
         assert {task.status for task in kept.tasks()} <= {"Success", "Failed"}
-        if was_killed:
-            kept.sync("download", copy)
+        kept.sync("download", copy)
         assert harvest(copy) == after
-    assert killed >= KILLS // 2, "too few kills hit a running sync for this test to mean anything"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import platformdirs
@@ -84,9 +83,8 @@ class TestSync:
     def test_its_end_is_known_at_once(self, local: Client, project: Context, root: Path) -> None:
         session = local.sessions.create(root=root, bind={"/": project}).session
         (root / "a.txt").write_text("one")
-        began = time.monotonic()
-        session.context.sync(retry_interval=60_000)
-        assert time.monotonic() - began < 5
+        result = session.context.sync(retry_interval=3_600_000)  # a test that slept so long would be ended
+        assert result.success
 
     def test_many_callbacks_are_all_called(self, local: Client, project: Context, root: Path) -> None:
         session = local.sessions.create(root=root, bind={"/": project}).session

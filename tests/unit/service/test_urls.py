@@ -16,7 +16,7 @@ from ctxmgr.errors import DataFolderError, ServiceError
 from ctxmgr.service.urls import DOWNLOAD, KEY_SIZE, UPLOAD, Grant, Signer, load_key
 
 SIGNER = Signer(b"k" * KEY_SIZE)
-LATER = int(time.time()) + 600
+LATER = int(time.time()) + 1_000_000
 
 
 def grant(method: str = DOWNLOAD, expires: int = LATER) -> Grant:
