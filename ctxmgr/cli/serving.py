@@ -67,12 +67,13 @@ def serve(
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
         with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:
             _log_as_json()
-            invocation.answer([server.address])
-            if not own_key and not any(key.revoked_ms is None for key in service.keys.all()):
-                complain("nobody can use this yet: 'ctxmgr key create NAME' makes a key")
-            if tls is None and not url.startswith("https:") and not _is_loopback(host):
-                complain("warning: keys travel in the clear here: give --tls-cert and --tls-key, or use a proxy")
             try:
+                # Whoever reads the address may end the server at once, and that is a graceful end too.
+                invocation.answer([server.address])
+                if not own_key and not any(key.revoked_ms is None for key in service.keys.all()):
+                    complain("nobody can use this yet: 'ctxmgr key create NAME' makes a key")
+                if tls is None and not url.startswith("https:") and not _is_loopback(host):
+                    complain("warning: keys travel in the clear here: give --tls-cert and --tls-key, or use a proxy")
                 server.wait()
             except Interrupted:
                 pass  # what follows is the graceful end, and the next signal ends the process at once

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from tests.docs import run_blocks
+
 from .served import KEY, served
 
 SDK = "wuying-agentbay-sdk==0.22.3"
@@ -40,6 +42,40 @@ def trusted(tmp_path: Path) -> dict[str, Path]:
     issued.private_key_pem.write_to_path(str(files["key"]))
     files["certificate"].write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
     return files
+
+
+@pytest.mark.timeout(400)
+def test_the_document_runs(sdk_python: Path, trusted: dict[str, Path], tmp_path: Path) -> None:
+    ours = [
+        str(sdk_python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "attrs",
+        "cattrs",
+        "aiohttp",
+    ]
+    subprocess.run(ours, timeout=300, check=True)
+    data = tmp_path / "data"
+    with served(data, "--tls-cert", trusted["certificate"], "--tls-key", trusted["key"]) as server:
+        environment = {
+            **os.environ,
+            "AGENTBAY_API_KEY": KEY,
+            "AGENTBAY_ENDPOINT": f"localhost:{urlsplit(server.address).port}",
+            "AGENTBAY_LOG_FILE": str(tmp_path / "sdk.log"),
+            "CTXMGR_CA_BUNDLE": str(trusted["authority"]),
+            "PYTHONPATH": str(EXAMPLES.parent),
+            "REQUESTS_CA_BUNDLE": str(trusted["authority"]),
+            "SSL_CERT_FILE": str(trusted["authority"]),
+        }
+        command = [str(sdk_python), run_blocks.__file__, str(EXAMPLES.parent / "docs" / "agentbay.md")]
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    assert Path(f"{data}.log").read_text().count('"action": "SyncContext", "code": "ok"') == 2
 
 
 @pytest.mark.timeout(400)
