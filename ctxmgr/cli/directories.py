@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from ctxmgr.oserrors import described
+
 from .invocation import Failure
 from .wording import shown
 
@@ -12,13 +14,18 @@ __all__ = ["checked_directory", "checked_place", "is_empty", "made_directory"]
 
 
 def checked_directory(path: str) -> str:
-    """Give the real path of a directory that exists.
+    """Return the real path of a directory that exists.
 
     Raises:
-        Failure: it does not, or can't be used.
+        Failure: it does not, or can't be used or read.
     """
-    _check(path, os.path.realpath(path))
-    return os.path.realpath(path)
+    real = os.path.realpath(path)
+    _check(path, real)
+    try:
+        os.scandir(real).close()
+    except OSError as error:
+        raise Failure(f"{shown(path)} can't be read: {described(error)}") from error
+    return real
 
 
 def checked_place(path: str) -> str:
@@ -45,7 +52,7 @@ def made_directory(path: str) -> str:
     try:
         os.makedirs(real, exist_ok=True)
     except OSError as error:
-        raise Failure(f"{shown(path)} can't be made: {error.strerror}") from error
+        raise Failure(f"{shown(path)} can't be made: {described(error)}") from error
     return real
 
 
@@ -63,8 +70,10 @@ def _check(named: str, path: str) -> None:
         is_directory = stat.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:
         raise Failure(f"{shown(named)} does not exist: name the directory to upload") from None
-    except (OSError, ValueError) as error:
-        raise Failure(f"{shown(named)} can't be used: {getattr(error, 'strerror', error)}") from None
+    except OSError as error:
+        raise Failure(f"{shown(named)} can't be used: {described(error)}") from None
+    except ValueError as error:
+        raise Failure(f"{shown(named)} can't be used: {error}") from None
     if not is_directory:
         what = "it is" if os.path.realpath(named) == path else f"{shown(path)} is"
         raise Failure(f"{shown(named)} can't be used: {what} not a directory")

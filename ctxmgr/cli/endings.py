@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from ctxmgr.errors import ApiError, CtxmgrError
+from ctxmgr.oserrors import described
 
 from .invocation import Failure, Invocation, Unread, complain, discard
 from .signals import Interrupted, interruptible
@@ -59,7 +60,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, ImportError) and "pip install" in str(error):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{shown(os.fsdecode(error.filename))}: {error.strerror}" if error.filename else error.strerror
+        return f"{shown(os.fsdecode(error.filename))}: {described(error)}" if error.filename else described(error)
     return f"unexpected {type(error).__name__}: {error}; CTXMGR_DEBUG=1 shows where it came from"
 
 

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 import attrs
 
+from ctxmgr.oserrors import described
+
 from .wording import one_line
 
 __all__ = ["Failure", "Invocation", "Unread", "complain", "discard", "note"]
@@ -97,7 +99,7 @@ def _answer(text: str) -> None:
         raise Unread from error
     except OSError as error:
         discard(sys.stdout)
-        raise Failure(f"the answer can't be written to the standard output: {error.strerror}") from error
+        raise Failure(f"the answer can't be written to the standard output: {described(error)}") from error
 
 
 def _write(stream: TextIO | None, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ctxmgr.client import Client
+from ctxmgr.oserrors import described
 from ctxmgr.protocol import error_of
 from ctxmgr.service.rootproof import written_proof
 
@@ -50,7 +51,7 @@ def _problem(client: Client, directory: str) -> str:
                 answer = client._transport.call("ProveRoot", {"Root": directory, "Proof": name})
                 undisturbed = os.path.lexists(os.path.join(directory, name))
         except OSError as error:
-            return f"nothing can be written to {shown(directory)} to prove it ({error.strerror})"
+            return f"nothing can be written to {shown(directory)} to prove it: {described(error)}"
         if not answer.success:
             if answer.code.startswith(_UNPROVEN):
                 return answer.message

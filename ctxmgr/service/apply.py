@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from ctxmgr.oserrors import described
+
 from .blobs import BlobReader
 from .entries import (
     DIRECTORY,
@@ -131,7 +133,7 @@ class _Work:
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     raise WorkspaceChanged(path, "got something new in it after it was scanned") from error
-                raise WorkspaceError(path, f"can't be removed: {error.strerror}") from error
+                raise WorkspaceError(path, f"can't be removed: {described(error)}") from error
 
     def make_directories(self, plan: Plan) -> dict[bytes, int]:
         """Make the new directories.
@@ -153,7 +155,7 @@ class _Work:
             except FileExistsError as error:
                 raise WorkspaceChanged(path, "appeared after it was scanned") from error
             except OSError as error:
-                raise WorkspaceError(path, f"can't be made: {error.strerror}") from error
+                raise WorkspaceError(path, f"can't be made: {described(error)}") from error
             if mode | _USABLE != mode:
                 modes[path] = mode
         return modes
@@ -184,7 +186,7 @@ class _Work:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise WorkspaceError(path, f"can't be written: {error.strerror}") from error
+            raise WorkspaceError(path, f"can't be written: {described(error)}") from error
         self._progress(1, 0)
 
     def write_link(self, path: bytes, entry: Entry) -> None:
@@ -207,7 +209,7 @@ class _Work:
             except FileNotFoundError:
                 self.written[path] = None
         except OSError as error:
-            raise WorkspaceError(path, f"can't be made a link to {show(entry.target)}: {error.strerror}") from error
+            raise WorkspaceError(path, f"can't be made a link to {show(entry.target)}: {described(error)}") from error
         self._progress(1, 0)
 
     def _publish(self, path: bytes, above: int, temporary: bytes, name: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import update
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.oserrors import described
 
 from . import contexts, recycling, sessions
 from .catalog import contexts as context_rows
@@ -135,7 +136,12 @@ def _forget_if_empty(engine: Engine, directory: str, item: Wanted) -> None:
 
     Otherwise the first upload from a directory that was only made anew would delete everything from the context.
     """
-    with os.scandir(directory) as names:
-        if next(names, None) is None:
-            for state in engine.folder.workspace_states(directory, item.context_id, item.mount):
-                state.unlink(missing_ok=True)
+    try:
+        with os.scandir(directory) as names:
+            is_empty = next(names, None) is None
+    except OSError as error:
+        problem = f"the directory {directory!r} can't be read: {described(error)}"
+        raise ServiceError("InvalidBinding.Directory", problem) from error
+    if is_empty:
+        for state in engine.folder.workspace_states(directory, item.context_id, item.mount):
+            state.unlink(missing_ok=True)

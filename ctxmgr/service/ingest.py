@@ -11,6 +11,8 @@ from typing import Final
 from blake3 import blake3
 from pyfastcdc import FastCDC
 
+from ctxmgr.oserrors import described
+
 from .blobs import PackWriter
 from .entries import FILE, Entry, Fingerprint, fingerprint
 from .faults import WorkspaceChanged, WorkspaceError, WorkspaceGone
@@ -60,7 +62,7 @@ def ingest(
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise WorkspaceChanged(path, "became a symbolic link while it was scanned") from error
-            raise WorkspaceError(path, f"can't be read: {error.strerror}") from error
+            raise WorkspaceError(path, f"can't be read: {described(error)}") from error
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
@@ -68,7 +70,7 @@ def ingest(
             size, digest, chunks = read_content(descriptor, before.st_size, writer, progress)
             seen = fingerprint(os.fstat(descriptor))
         except OSError as error:
-            raise WorkspaceError(path, f"can't be read: {error.strerror}") from error
+            raise WorkspaceError(path, f"can't be read: {described(error)}") from error
         finally:
             os.close(descriptor)
         if seen == fingerprint(before) and size == seen.size:

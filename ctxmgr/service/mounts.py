@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.oserrors import described
 
 from .parameters import malformed, plain_text
 
@@ -130,7 +131,7 @@ def workspace_directory(root: str, mount: str, *, make: bool) -> str:
             except FileExistsError:
                 pass  # someone else made it in between: what counts is what is there now
             except OSError as error:
-                raise _unusable(root, mount, path, f"it can't be made: {error.strerror}") from error
+                raise _unusable(root, mount, path, f"it can't be made: {described(error)}") from error
         current = os.path.realpath(path)
         if not is_within(current, root):
             raise _unusable(root, mount, path, f"a symbolic link leads out of the session's root, to {current!r}")

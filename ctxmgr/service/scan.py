@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from ctxmgr.oserrors import described
+
 from .blobs import PackWriter
 from .entries import (
     DIRECTORY,
@@ -247,7 +249,7 @@ def _items(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_r
                 except FileNotFoundError:
                     continue
     except OSError as error:
-        raise WorkspaceError(directory, f"can't be read: {error.strerror}") from error
+        raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
 
 
 def _wait_a_tick(changed_ns: int) -> None:

@@ -15,6 +15,7 @@ from . import contexts, sessions, tasks
 from .clock import epoch_seconds
 from .engine import Engine
 from .entries import Manifest
+from .faults import WorkspaceError
 from .identifiers import unlike_an_id
 from .mounts import normalised
 from .parameters import Parameters, malformed
@@ -92,7 +93,10 @@ def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str,
     skipped: list[list[str]] = []
     unchanged = 0
     for binding in bindings:
-        preview = engine.syncs.preview(session.root, binding, mode)
+        try:
+            preview = engine.syncs.preview(session.root, binding, mode)
+        except WorkspaceError as error:
+            raise ServiceError("InvalidBinding.Directory", str(error)) from error
         changes += _changes(binding, preview)
         skipped += preview.skipped
         unchanged += preview.plan.unchanged

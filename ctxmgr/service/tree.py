@@ -9,6 +9,8 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import Final
 
+from ctxmgr.oserrors import described
+
 from .entries import parent, show
 from .faults import WorkspaceChanged, WorkspaceError, WorkspaceGone
 
@@ -46,7 +48,7 @@ class Tree:
         try:
             self._root = _opened(root)
         except OSError as error:
-            problem = _ROOT_PROBLEMS.get(error.errno or 0, f"can't be opened: {error.strerror}")
+            problem = _ROOT_PROBLEMS.get(error.errno or 0, f"can't be opened: {described(error)}")
             raise WorkspaceError(b"", f"{show(root)} {problem}") from error
 
     def __enter__(self) -> Tree:
@@ -124,7 +126,7 @@ class Tree:
             try:
                 os.fchmod(descriptor, final[path])
             except OSError as error:
-                raise WorkspaceError(path, f"can't be given mode {final[path]:04o}: {error.strerror}") from error
+                raise WorkspaceError(path, f"can't be given mode {final[path]:04o}: {described(error)}") from error
 
     def _step(self, above: int, name: bytes, path: bytes) -> int:
         if name in _NO_NAMES:
@@ -144,7 +146,7 @@ class Tree:
             try:
                 os.fchmod(descriptor, mode | _USABLE)
             except OSError as error:
-                raise WorkspaceError(path, f"is read-only and can't be made writable: {error.strerror}") from error
+                raise WorkspaceError(path, f"is read-only and can't be made writable: {described(error)}") from error
             self._before[path] = mode
         self._writable.add(path)
 
@@ -158,7 +160,7 @@ def _not_a_directory(path: bytes, error: OSError) -> WorkspaceError:
         return WorkspaceGone(path, "was removed after it was scanned")
     if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return WorkspaceChanged(path, "is no directory any more: it may be a symbolic link, and those are not followed")
-    return WorkspaceError(path, f"can't be opened: {error.strerror}")
+    return WorkspaceError(path, f"can't be opened: {described(error)}")
 
 
 def _opened(root: bytes) -> int:

@@ -263,7 +263,10 @@ def test_a_directory_that_nothing_can_be_written_to_is_not_proven(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
     monkeypatch.setattr(reach, "written_proof", full)
-    assert "to prove it (No space left on device)" in command.sync("workspace").failed()
+    assert (
+        "to prove it: No space left on device; make room on that disk, and try again"
+        in command.sync("workspace").failed()
+    )
 
 
 def test_what_other_libraries_log_is_no_noise(command: Command, server: ScriptedServer) -> None:
