@@ -15,6 +15,9 @@ _REMEDIES = {
     errno.EDQUOT: _ROOM,
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), and try again",
     errno.EROFS: "the disk is mounted read-only: mount it writable, or name another place",
+    errno.EEXIST: "something else is there: name another place",
+    errno.EISDIR: "a file belongs there: move the directory away, or restore the file from a backup",
+    errno.ENOTDIR: "a file is where a directory belongs: name another place",
     errno.EIO: "the disk may be failing: check it, and try again",
     errno.EMFILE: "raise the limit on open files (ulimit -n), and try again",
 }

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ctxmgr.errors import DataFolderError
+from ctxmgr.oserrors import described
 
 __all__ = ["FORMAT", "DataFolder", "owner_only", "sync_directory"]
 
@@ -61,7 +62,8 @@ class DataFolder:
                 f"{str(error.filename)!r} is a file, and a directory is needed: name another data folder"
             ) from error
         except OSError as error:
-            raise DataFolderError(f"can't use {str(root)!r} as a data folder: {error}") from error
+            about = f"{error.filename!r}: " if error.filename else ""
+            raise DataFolderError(f"can't use {str(root)!r} as a data folder: {about}{described(error)}") from error
         return opened
 
     def make_places(self) -> None:

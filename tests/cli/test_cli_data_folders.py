@@ -38,6 +38,26 @@ def test_a_marker_that_is_damaged(command: Command) -> None:
     assert "can't be read as a ctxmgr data folder's marker" in command("context", "list").failed()
 
 
+LOOKING = [
+    ("context", "list"),
+    ("sync", "workspace", "-c", "project"),
+    ("info", "workspace"),
+    ("key", "list"),
+    ("serve",),
+]
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_a_marker_that_can_not_be_read_is_named_with_what_to_do(
+    command: Command, workspace: Path, arguments: tuple[str, ...]
+) -> None:
+    (command.home / "ctxmgr.json").mkdir(parents=True)
+    told = command(*arguments).failed()
+    assert str(command.home / "ctxmgr.json") in told
+    assert "Is a directory; a file belongs there: move the directory away, or restore the file from a backup" in told
+    assert "Errno" not in told
+
+
 def test_a_catalog_that_is_damaged(command: Command, workspace: Path) -> None:
     command.sync("workspace")
     (command.home / "catalog.db").write_bytes(b"no database at all" * 1000)

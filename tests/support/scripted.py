@@ -19,8 +19,9 @@ import attrs
 
 __all__ = ["PATIENCE", "Answer", "Dropped", "Held", "Raw", "Recorded", "ScriptedServer"]
 
-#: Seconds after which something that should have happened counts as not happening.
-PATIENCE = 10.0
+#: Seconds after which something that should have happened counts as not happening: more than the slowest machine
+#: needs, and less than a client waits for an answer by itself.
+PATIENCE = 30.0
 
 
 @attrs.frozen

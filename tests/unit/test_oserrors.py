@@ -15,7 +15,7 @@ from ctxmgr.oserrors import described
     [
         (errno.ENOSPC, "No space left on device; make room on that disk, and try again"),
         (errno.EACCES, "Permission denied; give this user the right to it, or leave it out"),
-        (errno.ENOTDIR, "Not a directory"),
+        (errno.ELOOP, "Too many levels of symbolic links"),
     ],
 )
 def test_what_the_system_said_comes_with_what_to_do(number: int, told: str) -> None:

@@ -60,7 +60,7 @@ def test_what_was_ended_is_in_the_history(door: Door, tmp_path: Path) -> None:
     called = threading.Event()
     watch.subscribe(called.set)
     while not watch.ready():
-        assert called.wait(9)
+        assert called.wait(30)
         called.clear()
     assert door.files(context) == ["/a"]
 
@@ -132,7 +132,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(recycling, "sweep", sweep_and_tell)
     again = ContextService.open(tmp_path / "data")
     try:
-        assert swept.wait(20)
+        assert swept.wait(30)
         assert Door(again).files(context) == []
     finally:
         again.close()
@@ -158,7 +158,7 @@ def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, capl
     sweeper = Sweeper(job)
     sweeper.begin()
     sweeper.begin()
-    assert done.wait(20)
+    assert done.wait(30)
     sweeper.stop()
     sweeper.begin()
     assert "the disk is full" in caplog.text

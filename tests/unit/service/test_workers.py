@@ -7,7 +7,7 @@ from functools import partial
 
 from ctxmgr.service.workers import Workers
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def test_jobs_of_one_key_run_in_order() -> None:
