@@ -50,7 +50,6 @@ class SyncRequest:
         callback: Callable[[bool], object] | None,
         max_retries: int,
         retry_interval: float,
-        *,
         async_callbacks: bool,
     ) -> SyncRequest:
         """Make the request of ``ContextManager.sync``'s arguments.

@@ -110,14 +110,7 @@ class ContextManager:
             TransportError: the sync could not be started. With a callback that is a result, and ``callback(False)``.
         """
         request = SyncRequest.checked(
-            self.session_id,
-            context_id,
-            path,
-            mode,
-            callback,
-            max_retries,
-            retry_interval,
-            async_callbacks=ASYNC_CALLBACKS,
+            self.session_id, context_id, path, mode, callback, max_retries, retry_interval, ASYNC_CALLBACKS
         )
         if callback is None:
             return self._sync(request)
@@ -136,7 +129,7 @@ class ContextManager:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: no answer could be had, or it can't be read.
         """
-        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, async_callbacks=False)
+        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, False)
         answer = self._transport.call("PlanSync", request.parameters)
         if not answer.success:
             return ContextPlanResult(request_id=answer.request_id, error_message=answer.error_message)
