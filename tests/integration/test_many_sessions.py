@@ -94,12 +94,12 @@ def test_a_kill_in_the_middle_makes_no_result_untrue_and_no_context_torn(tmp_pat
             assert second.address == first.address
             results = [sync.result() for sync in syncs]
             for one, result in zip(users, results, strict=True):
-                held = one.held()
+                kept = one.held()
                 if isinstance(result, ContextSyncResult) and result.success:
-                    assert (held, result.files) == (one.written(), FILES), f"user {one.number} was told of a success"
+                    assert (kept, result.files) == (one.written(), FILES), f"user {one.number} was told of a success"
                 else:
                     assert str(result) if isinstance(result, CtxmgrError) else result.error_message
-                    assert held in ({}, one.written()), f"the context of user {one.number} is torn"
+                    assert kept in ({}, one.written()), f"the context of user {one.number} is torn"
 
             again = list(pool.map(User.sync, users))
             assert all(isinstance(result, ContextSyncResult) and result.success for result in again), again
