@@ -15,6 +15,8 @@ from blake3 import blake3
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
+from ctxmgr.oserrors import described
+
 from .datafolder import owner_only
 from .faults import ContentError
 from .packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
@@ -201,4 +203,6 @@ def _sweep(folder: Path) -> None:
 
 def _first_line(error: BaseException) -> str:
     """An object store's error goes on with the source of the error and its backtrace."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return described(error)
     return str(error).partition("\n")[0] or type(error).__name__

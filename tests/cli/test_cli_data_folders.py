@@ -35,7 +35,9 @@ def test_a_folder_of_a_newer_version(command: Command, workspace: Path) -> None:
 def test_a_marker_that_is_damaged(command: Command) -> None:
     command.home.mkdir()
     (command.home / "ctxmgr.json").write_bytes(b"\xff\x00{")
-    assert "can't be read as a ctxmgr data folder's marker" in command("context", "list").failed()
+    told = command("context", "list").failed()
+    assert told.startswith(f"'{command.home / 'ctxmgr.json'}' is damaged: ")
+    assert told.endswith("Restore it from a backup, or name another data folder")
 
 
 LOOKING = [
@@ -61,12 +63,27 @@ def test_a_marker_that_can_not_be_read_is_named_with_what_to_do(
 def test_a_catalog_that_is_damaged(command: Command, workspace: Path) -> None:
     command.sync("workspace")
     (command.home / "catalog.db").write_bytes(b"no database at all" * 1000)
-    for arguments in (("context", "list"), ("sync", "workspace", "-c", "project")):
-        assert "catalog.db" in command(*arguments).failed()
+    for arguments in LOOKING:
+        told = command(*arguments).failed()
+        assert told.startswith(f"the catalog '{command.home / 'catalog.db'}' is damaged (")
+        assert told.endswith("restore this file from a backup")
 
 
-def test_a_file_in_place_of_the_folder(command: Command, workspace: Path) -> None:
-    assert "File exists" in command("context", "list", "--data", "workspace/a.txt").failed()
+def test_a_catalog_that_is_lost(command: Command, workspace: Path) -> None:
+    command.sync("workspace")
+    for file in command.home.glob("catalog.db*"):
+        file.unlink()
+    for arguments in LOOKING:
+        told = command(*arguments).failed()
+        assert told.startswith(f"the catalog '{command.home / 'catalog.db'}' is lost: ")
+        assert "Restore catalog.db from a backup" in told
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_a_file_in_place_of_the_folder(command: Command, workspace: Path, arguments: tuple[str, ...]) -> None:
+    command.home.write_text("a file")
+    told = command(*arguments).failed()
+    assert told == f"'{command.home}' is a file, and a directory is needed: name another data folder"
 
 
 def test_a_folder_where_none_can_be_made(command: Command, workspace: Path) -> None:
@@ -129,12 +146,13 @@ def test_a_full_disk_is_told_and_what_was_there_stays_whole(command: Command, wo
     by = _on_a_small_disk(disk, 4)
     if by is not None:
         ended = command.separately(*line, by=by)
-        reason = "No space left on device"
+        reason = "No space left on device; make room on that disk, and try again"
     else:
         ended = command.separately(*line, by=_with_files_of_at_most(1_000_000))
-        reason = "File too large"
+        reason = "File too large; raise the limit on the size of files (ulimit -f), and try again"
     assert ended.status == 1
-    assert reason in ended.sentence
+    assert ended.sentence.endswith(reason)
+    assert repr(str(disk / "data" / "blobs")) in ended.sentence
     assert json.loads(ended.out)["error"] == ended.sentence
     if by is None:
         assert command(*line).document["success"] is True
