@@ -232,9 +232,7 @@ keys = Table(
     Column("revoked_ms", BigInteger),
 )
 
-
-KEPT = frozenset(table.name for table in (contexts, revisions, files, packs, chunks, lifecycles, keys))
-"""The tables of what outlives sessions and tasks."""
+_OUTLIVING_SESSIONS = frozenset(table.name for table in (contexts, revisions, files, packs, chunks, lifecycles, keys))
 
 
 class Catalog:
@@ -274,7 +272,7 @@ class Catalog:
             catalog = cls(engine, path, unwritable)
             catalog._prepare(str(path), expected)
             if unwritable:
-                refuse_writes(engine, KEPT)
+                refuse_writes(engine, _OUTLIVING_SESSIONS)
         except CatalogError as error:
             engine.dispose()
             raise DataFolderError(error.message) from error
@@ -314,14 +312,13 @@ class Catalog:
         except StatementError as error:
             # The driver's own error is the cause that logs show: the other one's text is the statement.
             meant = explained(error, self._path, self._unwritable)
-            if meant.code == BUSY:
-                meant = CatalogError(meant.code, f"{meant.message}{self._users()}")
-            raise meant from error.orig
+            users = self._users() if meant.code == BUSY else ""
+            raise CatalogError(meant.code, meant.message + users) from error.orig
 
     def _users(self) -> str:
-        with suppress(StatementError), self._reader.connect() as connection, connection.begin():
-            rows = connection.execute(select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid()))
-            if found := ", ".join(f"{pid} on {host}" for pid, host in rows):
+        with suppress(StatementError), forks.transaction(), self._reader.connect() as connection, connection.begin():
+            others = select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid())
+            if found := ", ".join(f"{pid} on {host}" for pid, host in connection.execute(others)):
                 return f"; the processes that use the data folder are {found}"
         return ""
 

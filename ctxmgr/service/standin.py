@@ -19,6 +19,7 @@ from typing import Final
 
 from ctxmgr.errors import DataFolderError
 
+from . import forks
 from .datafolder import DataFolder
 
 __all__ = ["make_stand_in"]
@@ -49,7 +50,8 @@ def make_stand_in(source: Path, problem: str) -> DataFolder:
             continue
         try:
             folder.make_places()
-            _copy_catalog(source / "catalog.db", folder.catalog)
+            with forks.transaction():
+                _copy_catalog(source / "catalog.db", folder.catalog)
             with suppress(FileNotFoundError):
                 shutil.copyfile(source / folder.url_key.name, folder.url_key)
             for state in (source / folder.workspaces.name).glob("*.state"):
