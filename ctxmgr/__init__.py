@@ -45,6 +45,7 @@ from .policies import (
 )
 from .results import (
     ApiResponse,
+    Conflict,
     Context,
     ContextBinding,
     ContextBindingsResult,
@@ -83,6 +84,7 @@ __all__ = [
     "Client",
     "ClosedError",
     "ConfigError",
+    "Conflict",
     "ConflictError",
     "ConnectionFailed",
     "Context",

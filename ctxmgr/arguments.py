@@ -34,11 +34,16 @@ _PREFIX = "SdkCtx-"
 
 @attrs.frozen
 class SyncRequest:
-    """A sync as it was asked for: its target, its budget, and the parameters that ask the service for it."""
+    """A sync as it was asked for: its target, its budget, and the parameters that ask the service for it.
+
+    Attributes:
+        discards: whether it gives up local changes, which the service must say it understands.
+    """
 
     target: Target
     budget: Budget
     parameters: dict[str, str]
+    discards: bool = False
 
     @classmethod
     def checked(
@@ -51,6 +56,7 @@ class SyncRequest:
         max_retries: int,
         retry_interval: float,
         async_callbacks: bool,
+        discard_local: bool = False,
     ) -> SyncRequest:
         """Make the request of ``ContextManager.sync``'s arguments.
 
@@ -65,12 +71,18 @@ class SyncRequest:
             raise ArgumentError(f"mode is {mode!r}; it must be 'upload', 'download' or None")
         if callback is not None:
             _check_callback(callback, async_callbacks)
+        if not isinstance(discard_local, bool):
+            raise ArgumentTypeError(f"discard_local is {discard_local!r}; it must be True or False")
+        if discard_local and mode != "download":
+            raise ArgumentError(f"discard_local needs mode='download', and mode is {mode!r}: uploads discard nothing")
         parameters = binding_filter(session_id, context, path)
         context_id = parameters.get("ContextId")
         if mode is not None:
             parameters["Mode"] = mode
+        if discard_local:
+            parameters["DiscardLocal"] = "true"
         budget = Budget(positive("max_retries", max_retries), _milliseconds("retry_interval", retry_interval))
-        return cls(Target(mode or "upload", context_id, path), budget, parameters)
+        return cls(Target(mode or "upload", context_id, path), budget, parameters, discard_local)
 
     @property
     def needs_path(self) -> bool:

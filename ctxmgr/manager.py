@@ -14,7 +14,7 @@ from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, bin
 from .errors import ApiError, CtxmgrError, ProtocolError
 from .policies import Binding
 from .polling import Poller
-from .protocol import Answer, context_status, task_ids
+from .protocol import Answer, context_status, extensions, not_extended, task_ids
 from .results import (
     Context,
     ContextBinding,
@@ -87,6 +87,8 @@ class ContextManager:
         callback: Callable[[bool], object] | None = None,
         max_retries: int = 150,
         retry_interval: float = 1500,
+        *,
+        discard_local: bool = False,
     ) -> Waitable[ContextSyncResult]:
         """Bring the session's directory and its contexts to the same state, and prove it.
 
@@ -100,6 +102,9 @@ class ContextManager:
             max_retries: polls in all, on a server without task ids.
             retry_interval: milliseconds from one poll to the next. On a server with task ids, which tells the end of
                 a task at once, ``max_retries * retry_interval`` bounds the wait in total.
+            discard_local: whether a download gives up what only the directory has changed, and makes it what the
+                context is. What is given up goes to the context's history first, and ``result.conflicts`` names it.
+                Refused before anything begins where the server does not say that it can.
 
         Returns:
             Without a callback, how the sync ended: ``success=True`` only on evidence for this very sync. With one,
@@ -110,7 +115,15 @@ class ContextManager:
             TransportError: the sync could not be started. With a callback that is a result, and ``callback(False)``.
         """
         request = SyncRequest.checked(
-            self.session_id, context_id, path, mode, callback, max_retries, retry_interval, ASYNC_CALLBACKS
+            self.session_id,
+            context_id,
+            path,
+            mode,
+            callback,
+            max_retries,
+            retry_interval,
+            ASYNC_CALLBACKS,
+            discard_local,
         )
         if callback is None:
             return self._sync(request)
@@ -118,19 +131,24 @@ class ContextManager:
         return self._background.jobs.start(background.run, background.abandon)
 
     def plan(
-        self, context_id: Context | str | None = None, path: str | None = None, mode: SyncMode | None = None
+        self,
+        context_id: Context | str | None = None,
+        path: str | None = None,
+        mode: SyncMode | None = None,
+        *,
+        discard_local: bool = False,
     ) -> ContextPlanResult:
         """Tell what a sync would do, without doing it (ctxmgr's own service only).
 
         Args:
-            context_id, path, mode: as in ``sync``.
+            context_id, path, mode, discard_local: as in ``sync``.
 
         Raises:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: no answer could be had, or it can't be read.
         """
-        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, False)
-        answer = self._transport.call("PlanSync", request.parameters)
+        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, False, discard_local)
+        answer = self._refusal(request) or self._transport.call("PlanSync", request.parameters)
         if not answer.success:
             return ContextPlanResult(request_id=answer.request_id, error_message=answer.error_message)
         plan = structure(answer.data, PlanData)
@@ -140,6 +158,8 @@ class ContextManager:
             changes=plan.changes,
             unchanged=plan.unchanged,
             skipped=list(plan.skipped),
+            kept_local=plan.kept_local,
+            conflicts=list(plan.conflicts),
         )
 
     def bind(self, bind: Mapping[str, Context | str | Binding], *, wait: bool = True) -> OperationResult:
@@ -283,6 +303,9 @@ class ContextManager:
         """Trigger a sync; return the answer, and what to wait for if it was accepted."""
         before: list[ContextStatusData] | None = None
         bindings: list[BindingKey] | None = None
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal, None
         if not self._transport.tells_task_ids:
             answer = self._transport.call("GetContextInfo", self._binding(request), within=deadline - now())
             if not answer.success:
@@ -299,6 +322,15 @@ class ContextManager:
         return answer, SnapshotWait(
             request.target, before, request.budget, settle_polls=self._settle_polls, bindings=bindings
         )
+
+    def _refusal(self, request: SyncRequest) -> Answer | None:
+        """Return the failed answer to a request that the server would not carry out as it is meant."""
+        if not request.discards:
+            return None
+        answer = self._transport.call(
+            "GetContextInfo", {**self._binding(request), "TaskIds": "[]", "Extensions": "true"}
+        )
+        return None if answer.success and "DiscardLocal" in extensions(answer) else not_extended(answer)
 
     def _bindings(self, target: Target, deadline: float) -> list[BindingKey] | None:
         """Return every binding of the session; ``None`` if the server can't say, or one is named already."""

@@ -29,6 +29,8 @@ __all__ = [
     "context_status",
     "encode",
     "error_of",
+    "extensions",
+    "not_extended",
     "read_answer",
     "redacted",
     "task_ids",
@@ -236,6 +238,23 @@ def task_ids(answer: Answer) -> tuple[str, ...] | None:
     if not isinstance(ids, list) or not all(isinstance(task_id, str) and task_id for task_id in ids):
         raise ProtocolError("Data.TaskIds is not a list of non-empty strings")
     return tuple(ids)
+
+
+def extensions(answer: Answer) -> tuple[str, ...]:
+    """Return the parameters that a service says it understands beyond AgentBay's (ext of ctxmgr's service)."""
+    told = answer.data.get("Extensions") if isinstance(answer.data, dict) else None
+    return tuple(name for name in told if isinstance(name, str)) if isinstance(told, list) else ()
+
+
+def not_extended(answer: Answer) -> Answer:
+    """Return the failure of a sync that asks for what the answer doesn't say the server can do."""
+    if not answer.success:
+        return answer
+    problem = (
+        "this server does not say that it can discard local changes, and might ignore the wish; nothing was begun: "
+        "use ctxmgr's own service, or download into an empty directory"
+    )
+    return attrs.evolve(answer, success=False, code="Sync.Unsupported", message=problem)
 
 
 def context_status(answer: Answer) -> list[ContextStatusData]:

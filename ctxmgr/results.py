@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiResponse",
+    "Conflict",
     "Context",
     "ContextBinding",
     "ContextBindingsResult",
@@ -91,6 +92,32 @@ class OperationResult(Result):
 
 
 @attrs.frozen(kw_only=True)
+class Conflict:
+    """A path that a sync found changed on both sides, differently.
+
+    The winner's version is what both sides have now. Where ``context_path`` is set and ``kind`` is ``file``,
+    ``client.files.download(context_id, context_path, target, revision=revision)`` fetches the other one.
+
+    Attributes:
+        path: below the mount.
+        winner: ``local`` in an upload, ``context`` in a download.
+        kind: what the other version is: ``file``, ``dir`` or ``link``; empty if that side had deleted the path.
+        revision: the context's revision that holds the other version; 0 if there is none, or (in a plan) none yet.
+        context_path: absolute in the context, where the revision has it; empty if it is inside an archive there.
+        context_id: the context concerned.
+        mount: where the context is bound in the session.
+    """
+
+    path: str
+    winner: str
+    kind: str = ""
+    revision: int = 0
+    context_path: str = ""
+    context_id: str = ""
+    mount: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class ContextStatusData:
     """One task of a session: an upload or a download of one context at one path.
 
@@ -109,7 +136,10 @@ class ContextStatusData:
         unchanged: entries that were the same on both sides.
         files_total, files_done, bytes_total, bytes_done: progress of a running task.
         skipped: pairs of path and reason for what can't be kept, such as sockets.
-        nothing_to_sync: whether both sides were the same already.
+        nothing_to_sync: whether there was nothing to change on the receiving side.
+        kept_local: paths that a download left as only the directory has them, because only it had changed them.
+        conflicts: what both sides had changed; of more than 10,000 only the first.
+        conflicts_total: how many conflicts there were.
     """
 
     context_id: str = ""
@@ -131,6 +161,9 @@ class ContextStatusData:
     bytes_done: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     nothing_to_sync: bool = False
+    kept_local: int = 0
+    conflicts: tuple[Conflict, ...] = ()
+    conflicts_total: int = 0
 
     @property
     def is_terminal(self) -> bool:
@@ -197,6 +230,21 @@ class ContextSyncResult(Result):
         """Pairs of path and reason for what can't be kept, such as sockets."""
         return tuple(pair for task in self.tasks for pair in task.skipped)
 
+    @property
+    def kept_local(self) -> int:
+        """Paths that a download left as only the directory has them; ``discard_local=True`` gives those up."""
+        return sum(task.kept_local for task in self.tasks)
+
+    @property
+    def conflicts(self) -> list[Conflict]:
+        """What both sides had changed; of more than 10,000 in one binding only the first."""
+        return [conflict for task in self.tasks for conflict in task.conflicts]
+
+    @property
+    def conflicts_total(self) -> int:
+        """How many conflicts there were."""
+        return sum(task.conflicts_total for task in self.tasks)
+
 
 @attrs.frozen(kw_only=True)
 class PlannedChange:
@@ -205,7 +253,7 @@ class PlannedChange:
     Attributes:
         path: the file's path below its mount.
         action: ``put`` and ``drop`` change the context; ``write`` and ``remove`` change the directory; ``conflict``
-            changes the directory and keeps its version in the context's history.
+            changes the receiving side, whose version is kept in the context's history.
         size: bytes of the file that would travel; 0 for the others.
         kind: ``file``, ``dir`` or ``link`` for what would travel; empty for what would only go away.
         context_id: the context concerned.
@@ -227,11 +275,15 @@ class ContextPlanResult(Result):
     Attributes:
         unchanged: entries that are the same on both sides.
         skipped: pairs of path and reason for what can't be kept, such as sockets.
+        kept_local: paths that a download would leave as only the directory has them.
+        conflicts: what both sides have changed.
     """
 
     changes: list[PlannedChange] = attrs.Factory(list)
     unchanged: int = 0
     skipped: list[tuple[str, str]] = attrs.Factory(list)
+    kept_local: int = 0
+    conflicts: list[Conflict] = attrs.Factory(list)
 
 
 @attrs.frozen(kw_only=True)

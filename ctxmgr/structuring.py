@@ -11,7 +11,16 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from .errors import ProtocolError
-from .results import Context, ContextBinding, ContextFile, ContextStatusData, PlannedChange, Revision, SessionInfo
+from .results import (
+    Conflict,
+    Context,
+    ContextBinding,
+    ContextFile,
+    ContextStatusData,
+    PlannedChange,
+    Revision,
+    SessionInfo,
+)
 
 __all__ = [
     "CreatedSession",
@@ -36,6 +45,8 @@ class PlanData:
     changes: list[PlannedChange]
     unchanged: int
     skipped: tuple[tuple[str, str], ...]
+    kept_local: int = 0
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @attrs.frozen
@@ -183,6 +194,7 @@ def _camel(name: str) -> str:
 
 
 _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
+    Conflict: {field.name: _camel(field.name) for field in attrs.fields(Conflict)},
     ContextStatusData: {field.name: _camel(field.name) for field in attrs.fields(ContextStatusData)},
     Context: {
         "id": "Id",
@@ -221,7 +233,13 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
         "context_id": "contextId",
         "mount": "mount",
     },
-    PlanData: {"changes": "Changes", "unchanged": "Unchanged", "skipped": "Skipped"},
+    PlanData: {
+        "changes": "Changes",
+        "unchanged": "Unchanged",
+        "skipped": "Skipped",
+        "kept_local": "KeptLocal",
+        "conflicts": "Conflicts",
+    },
     CreatedSession: {"session_id": "SessionId", "root": "Root"},
     FileUrlData: {"url": "Url", "expire_time": "ExpireTime"},
     TransferData: {"size": "Size", "digest": "Digest", "revision": "Revision", "verified": "Verified"},

@@ -78,21 +78,27 @@ def command(ctx: click.Context) -> None:
     help="upload: to the context, which is made if there is none. download: to DIR, likewise.",
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--force", is_flag=True, help="Download also what DIR has changed; its versions go to history first.")
 @click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
 @answering
 @places
 @click.pass_obj
-def sync(invocation: Invocation, directory: str, name: str, mode: SyncMode, dry_run: bool, allow_empty: bool) -> None:
+def sync(
+    invocation: Invocation, directory: str, name: str, mode: SyncMode, dry_run: bool, force: bool, allow_empty: bool
+) -> None:
     """Bring DIR and a context to the same state.
 
     What changed on one side only is taken from there. What changed on both is taken from where the sync comes from,
-    and the other version stays in the context's history. The exit status is 0 only if it is proven done.
+    and the other version stays in the context's history: each such conflict is named, with how to get it. The exit
+    status is 0 only if it is proven done.
     """
+    if force and mode != "download":
+        raise click.UsageError("--force goes with --mode download: an upload gives up nothing that DIR has")
     if dry_run:
         from .previewing import preview as run_it
     else:
         from .syncing import sync as run_it
-    run_it(invocation, directory, name, mode, allow_empty=allow_empty)
+    run_it(invocation, directory, name, mode, allow_empty=allow_empty, force=force)
 
 
 @command.command()
@@ -169,7 +175,7 @@ def delete(invocation: Invocation, name: str, yes: bool) -> None:
 @command.group(invoke_without_command=True, subcommand_metavar="COMMAND ...")
 @click.pass_context
 def file(ctx: click.Context) -> None:
-    """Look at the files of a context."""
+    """Look at the files of a context, and fetch one."""
     _help_unless_told(ctx)
 
 
@@ -186,6 +192,23 @@ def list_files(invocation: Invocation, name: str) -> None:
     from .contexts import list_files as run_it
 
     run_it(invocation, name)
+
+
+@file.command("get")
+@click.argument("name", metavar="NAME")
+@click.argument("path", metavar="PATH")
+@click.argument("target", metavar="TARGET", type=click.Path(readable=False), callback=_named)
+@click.option("--revision", metavar="N", type=click.IntRange(min=1), help="As it was at that revision.")
+@_answering
+@click.pass_obj
+def get_file(invocation: Invocation, name: str, path: str, target: str, revision: int | None) -> None:
+    """Fetch one file of a context, PATH in it, to TARGET.
+
+    A file that is TARGET already is replaced once the download is complete.
+    """
+    from .contexts import get_file as run_it
+
+    run_it(invocation, name, path, target, revision)
 
 
 command.add_command(serve)

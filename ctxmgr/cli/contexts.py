@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +15,9 @@ from ctxmgr.results import Context, ContextFile
 from .access import existing_client, open_client
 from .invocation import Failure, Invocation, note
 from .kept import check_name, existing_context, find_context, forget_sessions
-from .wording import counted, quoted, shown
+from .wording import counted, quoted, shown, size_of
 
-__all__ = ["create", "delete", "list_contexts", "list_files", "rename"]
+__all__ = ["create", "delete", "get_file", "list_contexts", "list_files", "rename"]
 
 _PAGE = 1000
 
@@ -88,6 +89,24 @@ def list_files(invocation: Invocation, name: str) -> None:
     if not found and not invocation.json:
         note(f"{shown(name)} is empty")
     invocation.answer(lines, files=[_file(file) for file in found])
+
+
+def get_file(invocation: Invocation, name: str, path: str, target: str, revision: int | None) -> None:
+    """Fetch one file.
+
+    Raises:
+        Failure: there is no context of that name.
+        CtxmgrError: the file could not be had.
+        OSError: it could not be written.
+    """
+    invocation.facts |= {"context": name, "path": path, "target": os.path.abspath(target), "revision": revision}
+    with existing_client(invocation) as client:
+        context = existing_context(client, name)
+        assert client is not None, "a context was found, so there is where it was found"
+        found = client.files.download(context, path, target, revision=revision).raise_for_error()
+    at = f" at revision {revision}" if revision else ""
+    line = f"downloaded {shown(path)} of {shown(name)}{at} to {shown(target)} ({size_of(found.size)})"
+    invocation.answer([line], size=found.size, digest=found.digest or None)
 
 
 def _confirm(client: Client, context: Context) -> None:

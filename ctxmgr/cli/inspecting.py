@@ -11,6 +11,7 @@ from ctxmgr.errors import NotFoundError
 from ctxmgr.results import ContextStatusData
 
 from .access import existing_client
+from .conflicts import conflict_facts, conflict_lines
 from .invocation import Failure, Invocation
 from .kept import MOUNT, sessions_of
 from .reach import check_reached
@@ -36,7 +37,7 @@ def info(invocation: Invocation, path: str) -> None:
         found = _kept(client, directory) if client is not None else []
     if not found:
         raise Failure(f"no context is kept for {shown(path)}: run 'ctxmgr sync {shown(path)} --context NAME'")
-    lines = [line for name, _, tasks in found for line in _lines(name, tasks)]
+    lines = [line for name, _, tasks in found for line in _lines(invocation, name, tasks)]
     invocation.answer(lines, contexts=[_facts(name, context_id, tasks) for name, context_id, tasks in found])
 
 
@@ -64,13 +65,17 @@ def _name(client: Client, context_id: str) -> str | None:
         return None
 
 
-def _lines(name: str, tasks: _Tasks) -> Iterator[str]:
+def _lines(invocation: Invocation, name: str, tasks: _Tasks) -> Iterator[str]:
     yield shown(name)
     for mode in _MODES:
         task = tasks.get(mode)
         yield f"  last {mode}: {_told(task) if task is not None else 'never'}"
-        for path, reason in task.skipped if task is not None else ():
+        if task is None:
+            continue
+        for path, reason in task.skipped:
             yield f"    skipped {shown(path)}: {one_line(reason)}"
+        for line in conflict_lines(invocation, name, task.conflicts, task.conflicts_total):
+            yield f"    {line}"
 
 
 def _told(task: ContextStatusData) -> str:
@@ -103,4 +108,7 @@ def _task(task: ContextStatusData | None) -> dict[str, Any] | None:
         "bytes": task.bytes,
         "nothing_to_sync": task.nothing_to_sync,
         "skipped": skipped_facts(task.skipped),
+        "kept_local": task.kept_local,
+        "conflicts": conflict_facts(task.conflicts),
+        "conflicts_total": task.conflicts_total,
     }

@@ -9,14 +9,15 @@ from tempfile import TemporaryDirectory
 
 from ctxmgr.arguments import SyncMode
 from ctxmgr.client import Client
-from ctxmgr.results import Context, ContextPlanResult, PlannedChange
+from ctxmgr.results import Conflict, Context, ContextPlanResult, PlannedChange
 
 from .access import check_apart, existing_client
+from .conflicts import conflict_facts
 from .directories import checked_directory, checked_place
 from .invocation import Invocation
 from .kept import MOUNT, find_context, session_of, temporary_session
 from .reach import check_reached
-from .syncing import begin_facts, check_not_emptied, skipped_facts, summary, tell_skipped, to_restore
+from .syncing import begin_facts, check_not_emptied, kept_note, skipped_facts, summary, tell_skipped, to_restore
 from .wording import shown, size_of
 
 __all__ = ["preview"]
@@ -24,11 +25,11 @@ __all__ = ["preview"]
 _GOES_AWAY = ""  # the kind of what a change only removes
 
 
-def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool) -> None:
+def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool, force: bool) -> None:
     """Answer with what ``sync`` would do.
 
     Args:
-        path, name, mode, allow_empty: as in ``sync``.
+        path, name, mode, allow_empty, force: as in ``sync``.
     """
     begin_facts(invocation, path, name, mode)
     invocation.facts["dry_run"] = True
@@ -40,18 +41,21 @@ def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, all
         if client is None or context is None:
             plan, is_new = _plan_of_new(directory, name), True
         else:
-            plan, is_new = _plan(client, path, directory, context, mode, allow_empty=allow_empty), False
+            plan, is_new = _plan(client, path, directory, context, mode, allow_empty=allow_empty, force=force), False
     if not invocation.json:
         tell_skipped(plan.skipped)
     moved = [change for change in plan.changes if change.kind in ("file", "link")]
     files, size = len(moved), sum(change.size for change in moved)
     deleted = sum(1 for change in plan.changes if change.kind == _GOES_AWAY)
-    lines = [_line(change, mode) for change in plan.changes]
+    conflicts = {each.path: each for each in plan.conflicts}
+    lines = [_line(change, mode, conflicts.get(change.path)) for change in plan.changes]
+    kept = kept_note(plan.kept_local)
     if plan.changes:
         into = f"the new context {shown(name)}" if is_new else shown(name)
-        lines.append(f"{summary(mode, files=files, size=size, deleted=deleted, dry=True)}: {into}")
+        lines.append(f"{summary(mode, files=files, size=size, deleted=deleted, dry=True)}: {into}{kept}")
     else:
-        lines.append(f"would make the new context {shown(name)}, empty" if is_new else f"would change nothing: {name}")
+        nothing = f"would change nothing: {shown(name)}{kept}"
+        lines.append(f"would make the new context {shown(name)}, empty" if is_new else nothing)
     invocation.answer(
         lines,
         files=files,
@@ -59,6 +63,9 @@ def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, all
         bytes=size,
         nothing_to_sync=not plan.changes,
         skipped=skipped_facts(plan.skipped),
+        kept_local=plan.kept_local,
+        conflicts=conflict_facts(plan.conflicts),
+        conflicts_total=len(plan.conflicts),
         unchanged=plan.unchanged,
         new_context=is_new,
         changes=[
@@ -68,15 +75,15 @@ def preview(invocation: Invocation, path: str, name: str, mode: SyncMode, *, all
 
 
 def _plan(
-    client: Client, path: str, directory: str, context: Context, mode: SyncMode, *, allow_empty: bool
+    client: Client, path: str, directory: str, context: Context, mode: SyncMode, *, allow_empty: bool, force: bool
 ) -> ContextPlanResult:
     kept = session_of(client, directory, context)
     if kept is not None and os.path.isdir(directory):
         if mode == "upload" and not allow_empty:
             check_not_emptied(kept, path, directory, context)
-        return kept.context.plan(context.id, MOUNT, mode).raise_for_error()
+        return kept.context.plan(context.id, MOUNT, mode, discard_local=force).raise_for_error()
     with _stand_in(directory) as place, temporary_session(client, place, context) as session:
-        return session.context.plan(context.id, MOUNT, mode).raise_for_error()
+        return session.context.plan(context.id, MOUNT, mode, discard_local=force).raise_for_error()
 
 
 def _plan_of_new(directory: str, name: str) -> ContextPlanResult:
@@ -99,7 +106,7 @@ def _stand_in(directory: str) -> Iterator[str]:
         yield empty
 
 
-def _line(change: PlannedChange, mode: SyncMode) -> str:
+def _line(change: PlannedChange, mode: SyncMode, conflict: Conflict | None) -> str:
     path = shown(change.path)
     if change.kind == _GOES_AWAY:
         did = f"delete {path}"
@@ -107,7 +114,8 @@ def _line(change: PlannedChange, mode: SyncMode) -> str:
         did = f"{mode} {path}/"
     else:
         did = f"{mode} {path} ({size_of(change.size)})" if change.kind == "file" else f"{mode} {path} (link)"
-    if change.action != "conflict":
+    if conflict is None:
         return did
-    replaced = "changed in the context too" if mode == "upload" else "changed here too"
-    return f"{did}: {replaced}; that version stays in the context's history"
+    where = "in the context" if mode == "upload" else "here"
+    lost = f"changed {where} too; that version stays in the context's history"
+    return f"{did}: conflict, {lost if conflict.kind else f'deleted {where}'}"

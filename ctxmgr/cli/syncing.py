@@ -11,6 +11,7 @@ from ctxmgr.results import Context, ContextSyncResult
 from ctxmgr.sessions import Session
 
 from .access import check_apart, existing_client, is_server, open_client
+from .conflicts import conflict_facts, conflict_lines
 from .directories import checked_directory, checked_place, is_empty, made_directory
 from .invocation import Failure, Invocation, note
 from .kept import MOUNT, find_context, kept_session
@@ -19,16 +20,26 @@ from .signals import Interrupted
 from .watching import run_sync
 from .wording import counted, one_line, quoted, shown, size_of
 
-__all__ = ["begin_facts", "check_not_emptied", "skipped_facts", "summary", "sync", "tell_skipped", "to_restore"]
+__all__ = [
+    "begin_facts",
+    "check_not_emptied",
+    "kept_note",
+    "skipped_facts",
+    "summary",
+    "sync",
+    "tell_skipped",
+    "to_restore",
+]
 
 
-def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool) -> None:
+def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_empty: bool, force: bool) -> None:
     """Sync, and answer with what was done.
 
     Args:
         path: the directory, as the user named it.
         name: the context's name; an upload makes the context if there is none.
         allow_empty: upload also a directory that was emptied.
+        force: download also over what only the directory has changed.
     """
     begin_facts(invocation, path, name, mode)
     if mode == "upload":
@@ -40,7 +51,7 @@ def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_
             session = kept_session(client, directory, context)
             if not allow_empty:
                 check_not_emptied(session, path, directory, context)
-            result = _run(invocation, client, session, context, mode)
+            result = _run(invocation, client, session, context, mode, force=False)
     else:
         # Looked for before anything is made: neither a data folder nor the directory appear for nothing.
         with existing_client(invocation) as looking:
@@ -49,12 +60,17 @@ def sync(invocation: Invocation, path: str, name: str, mode: SyncMode, *, allow_
             check_apart(invocation, os.path.realpath(path))
             check_reached(invocation, looking, checked_place(path))
             directory = made_directory(path)
-            result = _run(invocation, looking, kept_session(looking, directory, context), context, mode)
+            result = _run(invocation, looking, kept_session(looking, directory, context), context, mode, force=force)
     invocation.facts |= _facts(result)
+    conflicts = list(conflict_lines(invocation, name, result.conflicts, result.conflicts_total))
+    if not result.success and not invocation.json:
+        # What a download kept before it failed may be gone from the directory.
+        for line in conflicts:
+            note(line)
     _raise_for(result, mode)
     if not invocation.json:
         tell_skipped(result.skipped)
-    invocation.answer([_told(result, mode, name)])
+    invocation.answer([_told(result, mode, name), *conflicts])
 
 
 def begin_facts(invocation: Invocation, path: str, name: str, mode: SyncMode) -> None:
@@ -69,6 +85,9 @@ def begin_facts(invocation: Invocation, path: str, name: str, mode: SyncMode) ->
         "bytes": 0,
         "nothing_to_sync": False,
         "skipped": [],
+        "kept_local": 0,
+        "conflicts": [],
+        "conflicts_total": 0,
     }
 
 
@@ -129,11 +148,11 @@ def skipped_facts(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) 
 
 
 def _run(
-    invocation: Invocation, client: Client, session: Session, context: Context, mode: SyncMode
+    invocation: Invocation, client: Client, session: Session, context: Context, mode: SyncMode, *, force: bool
 ) -> ContextSyncResult:
     remote = is_server(invocation)
     try:
-        return run_sync(client, session, context, mode, remote=remote, quiet=invocation.json)
+        return run_sync(client, session, context, mode, force=force, remote=remote, quiet=invocation.json)
     except Interrupted:
         # Told before the client is closed, which may take a moment.
         rest = "the server may still finish it" if remote else "run it again to go on where it stopped"
@@ -149,15 +168,25 @@ def _facts(result: ContextSyncResult) -> dict[str, Any]:
         "bytes": result.bytes,
         "nothing_to_sync": result.nothing_to_sync,
         "skipped": skipped_facts(result.skipped),
+        "kept_local": result.kept_local,
+        "conflicts": conflict_facts(result.conflicts),
+        "conflicts_total": result.conflicts_total,
     }
 
 
+def kept_note(kept_local: int) -> str:
+    """Return how many local changes a download leaves, as the end of a sentence; nothing for none."""
+    return f"; kept {counted(kept_local, 'local change')}, which --force would give up" if kept_local else ""
+
+
 def _told(result: ContextSyncResult, mode: SyncMode, name: str) -> str:
+    kept = kept_note(result.kept_local)
     if result.nothing_to_sync:
         where = f"{shown(name)} is at revision {result.revision}" if result.revision else shown(name)
-        return f"nothing changed: {where}"
+        return f"nothing changed: {where}{kept}"
     did = summary(mode, files=result.files, size=result.bytes, deleted=result.deleted)
-    return f"{did}; revision {result.revision} of {shown(name)}" if result.revision else f"{did}: {shown(name)}"
+    where = f"; revision {result.revision} of {shown(name)}" if result.revision else f": {shown(name)}"
+    return did + where + kept
 
 
 def _raise_for(result: ContextSyncResult, mode: SyncMode) -> None:

@@ -26,11 +26,12 @@ _SILENCE = 60.0
 
 
 def run_sync(
-    client: Client, session: Session, context: Context, mode: SyncMode, *, remote: bool, quiet: bool
+    client: Client, session: Session, context: Context, mode: SyncMode, *, force: bool, remote: bool, quiet: bool
 ) -> ContextSyncResult:
     """Sync one directory with one context, and wait for the end.
 
     Args:
+        force: whether a download gives up what only the directory has changed.
         remote: whether a server does it, which may stop answering, rather than this process.
         quiet: draw no bar.
 
@@ -38,7 +39,7 @@ def run_sync(
         CtxmgrError: the sync could not be started.
         Failure: the server stopped answering.
     """
-    running = _Running(lambda: session.context.sync(context.id, MOUNT, mode, max_retries=_ENDLESS))
+    running = _Running(lambda: session.context.sync(context.id, MOUNT, mode, max_retries=_ENDLESS, discard_local=force))
     draws = not quiet and can_be_shown()
     if not draws and not remote:
         return running.result()

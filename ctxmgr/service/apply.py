@@ -30,7 +30,7 @@ from .entries import (
     show,
     tree_order,
 )
-from .faults import WorkspaceChanged, WorkspaceError
+from .faults import ContentError, WorkspaceChanged, WorkspaceError
 from .plan import Plan
 from .scan import TICK_NS, Progress, Scan
 from .tree import Tree
@@ -82,6 +82,10 @@ def apply(
             for path, pieces in contents:
                 work.write_file(path, plan.write[path], pieces)
             tree.settle(modes)
+        except ContentError as error:
+            with suppress(WorkspaceError, OSError):
+                tree.settle({})
+            raise ContentError(f"{error}; no file was replaced with it") from error
         except BaseException:
             with suppress(WorkspaceError, OSError):
                 tree.settle({})

@@ -186,7 +186,7 @@ class PackWriter:
 
 
 class BlobReader:
-    """Reads content back, each chunk verified. Used by one thread."""
+    """Reads content back, each chunk and each file as a whole verified. Used by one thread."""
 
     def __init__(self, store: BlobStore, index: ChunkIndex) -> None:
         self._store = store
@@ -198,7 +198,7 @@ class BlobReader:
         No more than some 8 MiB are held at a time.
 
         Args:
-            files: the entries to read, by path.
+            files: the entries to read, by path. One without a digest stands for a part of a file.
 
         Returns:
             an iterator over each path and the pieces of its content, to be used up before the next path is asked for.
@@ -249,15 +249,23 @@ class BlobReader:
             for _, offset, length, path in run:
                 piece = data[offset - start : offset - start + length]
                 _verify(piece, files[path].chunks[0], pack, path)
+                _verify_whole(files[path].chunks[0], files[path], path)
                 yield path, iter((piece,))
 
     def _pieces(self, path: bytes, entry: Entry, places: Mapping[bytes, Located]) -> Iterator[memoryview]:
+        whole, left = blake3(), entry.size
+        if not left:
+            _verify_whole(whole.digest(), entry, path)
         for run in _consecutive([(*places[digest], digest) for digest in entry.chunks]):
             pack, start, *_ = run[0]
             data = self._read(pack, start, run[-1][1] + run[-1][2], path)
             for _, offset, length, digest in run:
                 piece = data[offset - start : offset - start + length]
                 _verify(piece, digest, pack, path)
+                whole.update(piece)
+                left -= length
+                if not left:
+                    _verify_whole(whole.digest(), entry, path)
                 yield piece
 
     def _read(self, pack: str, start: int, end: int, path: bytes) -> memoryview:
@@ -270,6 +278,15 @@ class BlobReader:
 def _verify(piece: memoryview, digest: bytes, pack: str, path: bytes) -> None:
     if blake3(piece).digest() != digest:
         raise ContentError(f"the content of {show(path)} is damaged: chunk {digest.hex()} in pack {pack}")
+
+
+def _verify_whole(digest: bytes, entry: Entry, path: bytes) -> None:
+    """Refuse, before its last piece is handed out, a file whose chunks are intact and not its own."""
+    if entry.digest and digest != entry.digest:
+        raise ContentError(
+            f"the content of {show(path)} is damaged: the catalog lists chunks that give {digest.hex()}, "
+            f"and its digest is {entry.digest.hex()}"
+        )
 
 
 def _runs(wanted: list[tuple[str, int, int, bytes]]) -> Iterator[list[tuple[str, int, int, bytes]]]:

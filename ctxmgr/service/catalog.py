@@ -21,12 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     insert,
     inspect,
     select,
     update,
 )
 from sqlalchemy.exc import StatementError
+from sqlalchemy.schema import CreateColumn
 
 from ctxmgr.errors import DataFolderError
 
@@ -53,7 +55,7 @@ __all__ = [
 ]
 
 SCHEMA = 3
-"""2 added tables (keys, lifecycles) to 1, and 3 added pack_proofs; none was changed."""
+"""2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -204,6 +206,10 @@ tasks = Table(
     Column("bytes_done", BigInteger, nullable=False),
     Column("skipped", Text, nullable=False),
     Column("nothing_to_sync", Boolean, nullable=False),
+    Column("discard", Boolean, nullable=False, server_default=false()),
+    Column("kept_local", BigInteger, nullable=False, server_default="0"),
+    Column("conflicts", Text, nullable=False, server_default="[]"),
+    Column("conflicts_total", BigInteger, nullable=False, server_default="0"),
     Index("tasks_of_session", "session_id", "context_id", "mount", "mode", "number"),
 )
 Index(
@@ -335,12 +341,22 @@ class Catalog:
                     )
                 if int(found) < SCHEMA:
                     metadata.create_all(connection)
+                    _add_columns(connection, tasks)
                     connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))
                 return
             if expected:
                 raise _lost(self._path)
             metadata.create_all(connection)
             connection.execute(insert(meta).values(key="schema", value=str(SCHEMA)))
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Add the columns that a table of an earlier schema lacks; each has a default."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            declared = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {declared}")
 
 
 def _lost(path: Path) -> DataFolderError:

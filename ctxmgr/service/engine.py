@@ -54,9 +54,9 @@ class Queue:
     node_id: str
     added: list[tuple[Task, str]]
 
-    def add(self, session: Session, binding: Binding, mode: str) -> str:
+    def add(self, session: Session, binding: Binding, mode: str, *, discard: bool = False) -> str:
         """Queue a sync of one of a session's bindings, and give its task's id."""
-        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode)
+        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, discard=discard)
         if new:
             self.added.append((task, session.root))
         return task.id

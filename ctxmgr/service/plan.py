@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from .entries import DIRECTORY, Entry, Manifest, is_temporary, parent, same, tree_order
 
 __all__ = ["Change", "Mode", "Plan", "plan"]
@@ -41,7 +43,10 @@ class Plan:
         losers: for a download, the local versions that go although the context never had them.
         keep: the revision that takes the losers into the context's history.
         again: the revision after that, which makes the context what it was.
-        conflicts: the paths that changed on both sides, differently, in tree order.
+        conflicts: the paths whose version on the losing side goes although it had changed there, in tree order; a
+            version that differs in its time alone is none.
+        kept: for a download, the paths that stay other than the context has them, because only the workspace changed
+            them.
         blocked: the paths a download can't write, because what is skipped in the workspace is in the way.
         unchanged: how many files and links were the same on both sides.
         base: what workspace and context have in common once the plan is carried out; for a path in which they still
@@ -56,6 +61,7 @@ class Plan:
     keep: Change = field(default_factory=Change)
     again: Change = field(default_factory=Change)
     conflicts: list[bytes] = field(default_factory=list)
+    kept: list[bytes] = field(default_factory=list)
     blocked: list[bytes] = field(default_factory=list)
     unchanged: int = 0
     base: dict[bytes, Entry] = field(default_factory=dict)
@@ -73,13 +79,15 @@ def plan(
     *,
     mode: Mode,
     delete: bool = True,
+    discard: bool = False,
     skipped: Collection[bytes] = (),
 ) -> Plan:
     """Decide what a sync has to change.
 
     A path that changed on one side only is taken from there, in the direction of the sync. A path that changed on both
-    sides is taken from the workspace by an upload and from the context by a download. Where one side has a file and the
-    other something below it, that holds for the whole subtree; a directory in which either side keeps something stays.
+    sides is taken from the workspace by an upload and from the context by a download, and is named as a conflict. Where
+    one side has a file and the other something below it, that holds for the whole subtree; a directory in which either
+    side keeps something stays.
 
     Args:
         base: what the workspace had at its last sync; empty for a new workspace, in which nothing counts as deleted.
@@ -88,6 +96,7 @@ def plan(
         mode: ``"upload"`` changes the context only, ``"download"`` the workspace only.
         delete: whether an upload deletes in the context what was deleted in the workspace. A path that is now of
             another kind is replaced all the same.
+        discard: whether a download makes the workspace what the context is, also where only the workspace changed.
         skipped: the paths in the workspace of which no version can be had, such as sockets; they are left alone.
     """
     hidden = _hidden(skipped)
@@ -117,7 +126,9 @@ def plan(
         elif same(here, before) or (here is None and upload and not delete):
             chosen = there
         elif same(there, before):
-            chosen = here
+            chosen = there if discard else here
+            if discard and here is not None:
+                conflicts.add(path)
         else:
             conflicts.add(path)
             chosen = winner.get(path)
@@ -129,10 +140,17 @@ def plan(
     if disputed:
         _take(target, disputed, winner, hidden)
         conflicts |= disputed
+        conflicts |= {
+            path for path, entry in changing.items() if _within(path, disputed) and not same(entry, base.get(path))
+        }
     blocked = [] if upload else _give_way(target, local, remote, skipped)
 
     put, gone = _difference(changing, target)
-    conflicts = {path for path in conflicts if path in put or path in gone}
+    conflicts = {
+        path
+        for path in conflicts
+        if (path in put or path in gone) and not _same_but_for_time(local.get(path), remote.get(path))
+    }
     after_local, after_remote = (local, target) if upload else (target, remote)
     common = _common(base, after_local, after_remote)
     told = sorted(conflicts, key=tree_order)
@@ -140,6 +158,12 @@ def plan(
         return Plan(put=put, drop=sorted(gone, key=tree_order), conflicts=told, unchanged=unchanged, base=common)
     losers = {path: local[path] for path in (*put, *gone) if path in local and not same(local[path], base.get(path))}
     keep, again = _history(losers, local, remote)
+    out_of_reach = frozenset(blocked)
+    kept = [
+        path
+        for path in differing
+        if path not in out_of_reach and not hidden(path) and not same(target.get(path), remote.get(path))
+    ]
     return Plan(
         write=put,
         remove=sorted(gone, key=tree_order, reverse=True),
@@ -147,10 +171,17 @@ def plan(
         keep=keep,
         again=again,
         conflicts=told,
+        kept=kept,
         blocked=blocked,
         unchanged=unchanged,
         base=common,
     )
+
+
+def _same_but_for_time(one: Entry | None, other: Entry | None) -> bool:
+    if one is None or other is None:
+        return False
+    return same(one, msgspec.structs.replace(other, mtime_ns=one.mtime_ns))
 
 
 def _hidden(skipped: Collection[bytes]) -> Callable[[bytes], bool]:

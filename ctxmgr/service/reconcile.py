@@ -37,6 +37,7 @@ def reconcile(
     mode: Mode,
     delete: bool,
     selection: Selection | None,
+    discard: bool = False,
 ) -> Reconciled:
     """Plan a sync, as `plan.plan`.
 
@@ -47,21 +48,29 @@ def reconcile(
         mode: which side changes.
         delete: whether an upload deletes.
         selection: what the white lists select; None is everything.
+        discard: whether a download gives up what only the workspace changed.
     """
     skipped = [path for path, _ in found.skipped]
     if selection is None and not view.sources and not view.unpacked:
-        planned = plan(state.base(), found.manifest, view.files, mode=mode, delete=delete, skipped=skipped)
+        planned = plan(
+            state.base(), found.manifest, view.files, mode=mode, delete=delete, discard=discard, skipped=skipped
+        )
         return Reconciled(planned, view.skipped)
-    sides = _Sides(view, state, found, mode, selection)
+    sides = _Sides(view, state, found, mode, selection, discard=discard)
     planned = plan(
         sides.base,
         sides.local,
         sides.remote,
         mode=mode,
         delete=delete,
+        discard=discard,
         skipped=[*skipped, *sides.blocked, *sides.kept],
     )
-    planned = replace(planned, blocked=[path for path in planned.blocked if path not in sides.blocked])
+    planned = replace(
+        planned,
+        blocked=[path for path in planned.blocked if path not in sides.blocked],
+        kept=[path for path in planned.kept if sides.includes(path)],
+    )
     if mode == "upload" and view.unpacked:
         planned = _without_unpacked(planned, view)
     return Reconciled(planned, [*view.skipped, *sides.blocked.items()])
@@ -81,13 +90,24 @@ class _Sides:
 
     Attributes:
         base, local, remote: what the plan is made of.
+        includes: whether a path is synced.
         blocked: paths at which one side holds a file that is not synced, and the other needs a directory.
         kept: for a download, what is not synced and lies in a directory that is.
     """
 
-    def __init__(self, view: View, state: WorkspaceState, found: Scan, mode: Mode, selection: Selection | None) -> None:
+    def __init__(
+        self,
+        view: View,
+        state: WorkspaceState,
+        found: Scan,
+        mode: Mode,
+        selection: Selection | None,
+        *,
+        discard: bool,
+    ) -> None:
         self._upload = mode == "upload"
-        self._includes: Callable[[bytes], bool] = (lambda path: True) if selection is None else selection.includes
+        self._discard = discard
+        self.includes: Callable[[bytes], bool] = (lambda path: True) if selection is None else selection.includes
         self.local = dict(found.manifest)
         self.remote: dict[bytes, Entry] = {}
         self._outside_local = found.outside
@@ -96,12 +116,12 @@ class _Sides:
         for path, entry in view.files.items():
             # A source that the workspace has again is a new version of the archive, to be uploaded like any file.
             hidden = path in view.sources and not (self._upload and path in self.local)
-            if hidden or not self._includes(path):
+            if hidden or not self.includes(path):
                 self._outside_remote[path] = entry if entry.kind == DIRECTORY else None
             else:
                 self.remote[path] = entry
-        self.base = {path: entry for path, entry in state.base().items() if self._includes(path)}
-        carriers = {above for above in _above((*self.local, *self.remote)) if not self._includes(above)}
+        self.base = {path: entry for path, entry in state.base().items() if self.includes(path)}
+        carriers = {above for above in _above((*self.local, *self.remote)) if not self.includes(above)}
         for path in sorted(carriers):
             self._carry(path)
         self.kept = [
@@ -119,6 +139,8 @@ class _Sides:
         there = self._outside_remote.get(path, _NOTHING)
         if here is None or there is None:
             self.blocked[path] = _OUTSIDE_LOCAL if here is None else _OUTSIDE_REMOTE
+        if self._discard and here is not None and here is not _NOTHING:
+            there = here
         for side, entry in ((self.local, here), (self.remote, there)):
             if entry is not None and entry is not _NOTHING:
                 side[path] = entry
@@ -131,7 +153,7 @@ class _Sides:
 
     def _hold(self, path: bytes) -> None:
         """Keep a directory of the context that holds something an upload doesn't see."""
-        if path not in self.remote or not self._includes(path):
+        if path not in self.remote or not self.includes(path):
             return
         here = self.local.get(path)
         if here is None:

@@ -14,7 +14,7 @@ from .policy import Policy
 from .selection import Selection
 from .view import Origins, View
 
-__all__ = ["RowChange", "back", "located", "repacked"]
+__all__ = ["RowChange", "back", "located", "place_of", "repacked"]
 
 Pack = Callable[[Mapping[bytes, Entry]], Entry]
 """Makes a pack of members by name, and gives its entry."""
@@ -43,13 +43,18 @@ def located(change: Change, origins: Origins) -> RowChange:
     def place(at: int, path: bytes) -> bytes:
         return absolute(mounts[at], path)[1:]
 
-    chosen = {path: place(_origin_of(path, origins), path) for path in change.put}
+    chosen = {path: place_of(path, origins)[1:] for path in change.put}
     drop = [place(at, path) for path in ended for at in origins.holding(path)]
     drop += [path[1:] for path in origins.in_the_way] if change.put else []
     current = {place(at, path) for at, rows in enumerate(origins.rows) for path in rows}
     current |= {path[1:] for path in origins.in_the_way}
     entries = {chosen[path]: entry for path, entry in change.put.items()}
     return RowChange("/", entries, [path for path in drop if path not in entries], current)
+
+
+def place_of(path: bytes, origins: Origins) -> bytes:
+    """Return the absolute path at which a context holds, or would hold, a path of a binding."""
+    return absolute(os.fsencode(origins.paths[_origin_of(path, origins)]), path)
 
 
 def back(change: Change, view: View) -> Change:

@@ -18,6 +18,7 @@ from .archives import Archives
 from .blobs import BlobReader, BlobStore, PackWriter
 from .catalog import Catalog
 from .chunkindex import CatalogChunkIndex
+from .conflicts import Conflict, Conflicts, of_download, of_upload
 from .datafolder import DataFolder
 from .entries import DIRECTORY, FILE, PACK, Entry, Manifest
 from .faults import WorkspaceChanged
@@ -48,6 +49,7 @@ class Preview:
 
     plan: Plan
     skipped: list[list[str]]
+    conflicts: list[Conflict]
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Syncs:
             else:
                 return
 
-    def preview(self, root: str, binding: Binding, mode: str) -> Preview:
+    def preview(self, root: str, binding: Binding, mode: str, *, discard: bool = False) -> Preview:
         """Tell what a sync would do. Nothing is written, and a sync that runs meanwhile is not waited for."""
         place = self._placed(binding.context_id, binding.mount, binding.policy, root)
         state = self._state(place)
@@ -120,8 +122,10 @@ class Syncs:
         view = self._view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
-        planned = _planned(place, view, state, found, mode, binding.policy.sync_local_file)
-        return Preview(planned.plan, _skipped(found, planned))
+        planned = _planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
+        plan = planned.plan
+        conflicts = of_upload(plan, view) if mode == UPLOAD else of_download(plan, view, found.manifest, 0)
+        return Preview(plan, _skipped(found, planned), conflicts)
 
     def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
         place = self._place(task, root)
@@ -154,11 +158,13 @@ class Syncs:
             monitor.expect(files, size)
             monitor.step(files, size)
             change = located(self._repacked(planned, view, place, writer, monitor), view.origins)
+            conflicts = Conflicts()
+            conflicts.add(of_upload(planned, view))
             try:
                 with self._catalog.write() as connection:
                     if change.put or change.drop:
                         revision = _commit(connection, task, change, revision, "upload", workspace=place.state.stem)
-                    outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor)
+                    outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
                     tasks.succeed(connection, task, outcome)
             except revisions.HeadMoved:
                 continue
@@ -196,7 +202,9 @@ class Syncs:
             after = advance(planned, found, written, revision)
             save_state(place.state, with_unselected(after, state, place.selection))
             with self._catalog.write() as connection:
-                outcome = _outcome(reconciled, found, revision, planned.write, len(planned.remove), monitor)
+                outcome = _outcome(
+                    reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts
+                )
                 tasks.succeed(connection, task, outcome)
 
     def _commit_losers(
@@ -207,9 +215,11 @@ class Syncs:
             monitor.check()
             view = self._view(place, monitor.check)
             head = view.origins.head
-            reconciled = _planned(place, view, state, found, DOWNLOAD, task.delete)
+            reconciled = _planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
             planned = reconciled.plan
+            conflicts = of_download(planned, view, found.manifest, head + 1)
             if not planned.losers:
+                task.conflicts.add(conflicts)
                 return reconciled, head
             writer = PackWriter(self._store, self._index)
             losers = planned.losers
@@ -222,6 +232,8 @@ class Syncs:
                 with self._catalog.write() as connection:
                     for change, note in ((keep, "local versions"), (again, "download")):
                         head = _commit(connection, task, change, head, note)
+                    task.conflicts.add(conflicts)
+                    tasks.record_conflicts(connection, task)
             except revisions.HeadMoved:
                 continue
             return reconciled, head
@@ -270,9 +282,18 @@ class Syncs:
         return view
 
 
-def _planned(place: _Place, view: View, state: WorkspaceState, found: Scan, mode: str, delete: bool) -> Reconciled:
+def _planned(
+    place: _Place,
+    view: View,
+    state: WorkspaceState,
+    found: Scan,
+    mode: str,
+    delete: bool,
+    *,
+    discard: bool = False,
+) -> Reconciled:
     side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
-    return reconcile(view, state, found, mode=side, delete=delete, selection=place.selection)
+    return reconcile(view, state, found, mode=side, delete=delete, selection=place.selection, discard=discard)
 
 
 def _commit(connection: Connection, task: Task, change: RowChange, head: int, note: str, *, workspace: str = "") -> int:
@@ -303,7 +324,13 @@ def _volume(entries: Manifest) -> tuple[int, int]:
 
 
 def _outcome(
-    planned: Reconciled, found: Scan, revision: int, moved: Manifest, deleted: int, monitor: Monitor
+    planned: Reconciled,
+    found: Scan,
+    revision: int,
+    moved: Manifest,
+    deleted: int,
+    monitor: Monitor,
+    conflicts: Conflicts,
 ) -> Outcome:
     files, size = _volume(moved)
     return Outcome(
@@ -315,4 +342,6 @@ def _outcome(
         skipped=json.dumps(_skipped(found, planned)),
         nothing_to_sync=not moved and not deleted,
         progress=replace(monitor.progress),
+        kept_local=len(planned.plan.kept),
+        conflicts=conflicts,
     )

@@ -13,6 +13,7 @@ from ctxmgr.errors import ServiceError
 
 from . import contexts, sessions, tasks
 from .clock import epoch_seconds
+from .conflicts import Conflict, read
 from .engine import Engine
 from .entries import Manifest
 from .faults import WorkspaceError
@@ -29,6 +30,8 @@ __all__ = ["get_context_info", "plan_sync", "sync_context", "watch_context_info"
 MAX_WAIT_MS = 60_000
 MAX_TASKS = 10_000
 SECONDS_BETWEEN_POLLS = 0.2
+EXTENSIONS = ["DiscardLocal"]
+"""The parameters of SyncContext and PlanSync that another service would ignore: clients send them only where told."""
 MODES = (tasks.UPLOAD, tasks.DOWNLOAD)
 
 
@@ -36,25 +39,31 @@ def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[s
     """Answer SyncContext: queue a sync of the bindings that the request names, or of all."""
     session_id, mode = parameters.required("SessionId"), _mode(parameters)
     context_id, mount = parameters.text("ContextId"), _mount(parameters)
+    discard = _discard(parameters, mode)
     engine.end_lost_tasks(now=True)
     with engine.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         bindings = _chosen(queue.connection, session_id, context_id, mount)
-        queued = [queue.add(session, binding, mode) for binding in bindings]
+        queued = [queue.add(session, binding, mode, discard=discard) for binding in bindings]
     return {"Data": {"TaskIds": queued}}
 
 
 def get_context_info(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones."""
+    """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones.
+
+    (ext) With ``Extensions=true`` also which parameters this service understands beyond AgentBay's.
+    """
     _wait_ms(parameters)
     engine.end_lost_tasks()
     with engine.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
-    if not rows:
-        return {"Data": {"ContextStatus": ""}}
-    entries = json.dumps([_described(engine, row) for row in rows])
-    return {"Data": {"ContextStatus": json.dumps([{"type": "data", "data": entries}])}}
+    status = ""
+    if rows:
+        entries = json.dumps([_described(engine, row) for row in rows])
+        status = json.dumps([{"type": "data", "data": entries}])
+    told = {"Extensions": EXTENSIONS} if parameters.flag("Extensions") else {}
+    return {"Data": {"ContextStatus": status, **told}}
 
 
 def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> Watch | None:
@@ -86,21 +95,33 @@ def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> 
 def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer PlanSync (ext): what a sync would do."""
     session_id, mode = parameters.required("SessionId"), _mode(parameters)
+    discard = _discard(parameters, mode)
     with engine.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
         bindings = _chosen(connection, session_id, parameters.text("ContextId"), _mount(parameters))
     changes: list[dict[str, Any]] = []
     skipped: list[list[str]] = []
-    unchanged = 0
+    conflicts: list[dict[str, Any]] = []
+    unchanged = kept_local = 0
     for binding in bindings:
         try:
-            preview = engine.syncs.preview(session.root, binding, mode)
+            preview = engine.syncs.preview(session.root, binding, mode, discard=discard)
         except WorkspaceError as error:
             raise ServiceError("InvalidBinding.Directory", str(error)) from error
         changes += _changes(binding, preview)
         skipped += preview.skipped
+        conflicts += [_conflict(each, binding.context_id, binding.path) for each in preview.conflicts]
         unchanged += preview.plan.unchanged
-    return {"Data": {"Changes": changes, "Unchanged": unchanged, "Skipped": skipped}}
+        kept_local += len(preview.plan.kept)
+    return {
+        "Data": {
+            "Changes": changes,
+            "Unchanged": unchanged,
+            "Skipped": skipped,
+            "KeptLocal": kept_local,
+            "Conflicts": conflicts,
+        }
+    }
 
 
 def _any_ended(engine: Engine, session_id: str, ids: Sequence[str]) -> bool:
@@ -161,6 +182,13 @@ def _mode(parameters: Parameters) -> str:
     return mode
 
 
+def _discard(parameters: Parameters, mode: str) -> bool:
+    discard = parameters.flag("DiscardLocal")
+    if discard and mode != tasks.DOWNLOAD:
+        raise malformed("DiscardLocal", parameters.text("DiscardLocal"), "left out unless Mode is download")
+    return discard
+
+
 def _mount(parameters: Parameters) -> str:
     path = parameters.text("Path")
     return normalised(path) if path else ""
@@ -202,6 +230,9 @@ def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
         "bytesDone": row.bytes_done,
         "skipped": json.loads(row.skipped),
         "nothingToSync": row.nothing_to_sync,
+        "keptLocal": row.kept_local,
+        "conflicts": [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)],
+        "conflictsTotal": row.conflicts_total,
     }
     if row.finished_ms is not None:
         return described
@@ -211,6 +242,18 @@ def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
         described |= {"filesTotal": progress.files_total, "filesDone": progress.files_done}
         described |= {"bytesTotal": progress.bytes_total, "bytesDone": progress.bytes_done}
     return described
+
+
+def _conflict(conflict: Conflict, context_id: str, mount: str) -> dict[str, Any]:
+    return {
+        "path": conflict.path,
+        "winner": conflict.winner,
+        "kind": conflict.kind,
+        "revision": conflict.revision,
+        "contextPath": conflict.context_path,
+        "contextId": context_id,
+        "mount": mount,
+    }
 
 
 def _changes(binding: Binding, preview: Preview) -> list[dict[str, Any]]:

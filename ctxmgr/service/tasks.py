@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 from . import sessions
 from .catalog import tasks
 from .clock import now_ms
+from .conflicts import Conflicts
 from .identifiers import new_id
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "progress_values",
     "queue",
     "queue_change",
+    "record_conflicts",
     "record_progress",
     "start",
     "succeed",
@@ -67,6 +69,8 @@ class Task:
     Attributes:
         session_id: whose it is; the context's own id for one that changes a context without a session.
         revision: what a restore goes back to.
+        discard: whether a download gives up what only the workspace changed.
+        conflicts: those that it met before it was taken over.
         node_id: the node that runs it.
     """
 
@@ -79,6 +83,8 @@ class Task:
     delete: bool
     revision: int = 0
     node_id: str = ""
+    discard: bool = False
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
 
 @dataclass
@@ -103,6 +109,8 @@ class Outcome:
         unchanged: files and links that were the same on both sides.
         skipped: the JSON list of [path, reason] of what can't be synced.
         nothing_to_sync: both sides were the same already.
+        kept_local: paths that a download left as only the workspace has them.
+        conflicts: the paths that both sides had changed.
     """
 
     revision: int
@@ -113,10 +121,18 @@ class Outcome:
     skipped: str = "[]"
     nothing_to_sync: bool = False
     progress: Progress = field(default_factory=Progress)
+    kept_local: int = 0
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
 
 def queue(
-    connection: Connection, node_id: str, account: str, binding: sessions.Binding, mode: str
+    connection: Connection,
+    node_id: str,
+    account: str,
+    binding: sessions.Binding,
+    mode: str,
+    *,
+    discard: bool = False,
 ) -> tuple[Task, bool]:
     """Queue a sync of a binding.
 
@@ -132,7 +148,8 @@ def queue(
     rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1).with_for_update()
     last = connection.execute(rows).one_or_none()
     delete = binding.policy.sync_local_file
-    if last is not None and (last.status, last.mode, last.node_id, last.delete) == (WAITING, mode, node_id, delete):
+    alike = (WAITING, mode, node_id, delete, discard)
+    if last is not None and (last.status, last.mode, last.node_id, last.delete, last.discard) == alike:
         return task_of(last), False
     task = Task(
         new_id("task-"),
@@ -143,6 +160,7 @@ def queue(
         mode,
         delete,
         node_id=node_id,
+        discard=discard,
     )
     _add(connection, account, task)
     return task, True
@@ -176,6 +194,15 @@ def record_progress(connection: Connection, task: Task, progress: Progress) -> N
     _update_in(connection, task, RUNNING, progress_values(progress))
 
 
+def record_conflicts(connection: Connection, task: Task) -> None:
+    """Record a running task's conflicts, in the transaction that keeps the versions they are about.
+
+    Raises:
+        Interrupted: it has ended, or is another node's; nothing of the transaction may stay.
+    """
+    _update_in(connection, task, RUNNING, task.conflicts.values())
+
+
 def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
     """End a running task well, in the transaction that makes it true.
 
@@ -192,6 +219,8 @@ def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
         "unchanged": outcome.unchanged,
         "skipped": outcome.skipped,
         "nothing_to_sync": outcome.nothing_to_sync,
+        "kept_local": outcome.kept_local,
+        **outcome.conflicts.values(),
         **progress_values(outcome.progress),
     }
     _update_in(connection, task, RUNNING, values)
@@ -244,6 +273,8 @@ def task_of(row: Row[Any]) -> Task:
         row.delete,
         revision=row.revision if row.mode == RESTORE else 0,
         node_id=row.node_id,
+        discard=row.discard,
+        conflicts=Conflicts(row.conflicts, row.conflicts_total),
     )
 
 
@@ -285,6 +316,7 @@ def _add(connection: Connection, account: str, task: Task) -> None:
             bytes_done=0,
             skipped="[]",
             nothing_to_sync=False,
+            discard=task.discard,
         )
     )
 

@@ -70,7 +70,7 @@ def test_download_tells_what_it_would_replace(command: Command, workspace: Path)
     before = tree(command.place)
     told = command.sync("copy", "--mode", "download", "-n").succeeded()
     assert told.splitlines() == [
-        "download a.txt (6 B): changed here too; that version stays in the context's history",
+        "download a.txt (6 B): conflict, changed here too; that version stays in the context's history",
         "would download 1 file (6 B): project",
     ]
     assert tree(command.place) == before

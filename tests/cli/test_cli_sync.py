@@ -141,6 +141,9 @@ def test_json_tells_everything(command: Command, workspace: Path) -> None:
         "bytes": 12_305,
         "nothing_to_sync": False,
         "skipped": [{"path": "pipe", "reason": "is a FIFO"}],
+        "kept_local": 0,
+        "conflicts": [],
+        "conflicts_total": 0,
         "error": None,
     }
     assert command.sync("workspace", "--json").document["nothing_to_sync"] is True

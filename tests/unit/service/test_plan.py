@@ -316,7 +316,7 @@ def test_a_file_against_a_directory_is_decided_for_the_whole_subtree() -> None:
     assert (down.write, down.losers) == (remote, local)
     assert down.keep == Change(local, [b"p/a", b"p/b"])
     assert down.again == Change(remote, [])
-    assert up.conflicts == down.conflicts == [b"p"]
+    assert (up.conflicts, down.conflicts) == ([b"p", b"p/b"], [b"p"])
 
 
 def test_a_change_of_time_or_mode_alone_is_a_change() -> None:
