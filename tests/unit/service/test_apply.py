@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
@@ -671,3 +672,18 @@ def test_two_workspaces_that_sync_in_any_order_end_up_equal(
             assert equal(manifest(root), context.head)
             assert scan(root, states[turn]).manifest == states[turn].base()
             assert not leftovers(root)
+
+
+@pytest.mark.parametrize("sizes", [(300, 400), (3 << 20, 3 << 20), (10, 0)], ids=["one chunk", "many chunks", "empty"])
+def test_a_file_whose_chunks_are_those_of_another_is_not_delivered(
+    context: Context, here: Path, there: Path, sizes: tuple[int, int]
+) -> None:
+    for name, size in zip("ab", sizes, strict=True):
+        (here / name).write_bytes(os.urandom(size))
+    context.upload(here, WorkspaceState())
+    one, other = context.head[b"a"], context.head[b"b"]
+    context.head[b"a"] = msgspec.structs.replace(one, chunks=other.chunks, size=other.size)
+    (there / "a").write_text("mine")
+    with pytest.raises(ContentError, match=r"the content of 'a' is damaged: .*; no file was replaced with it"):
+        context.download(there, WorkspaceState())
+    assert (there / "a").read_text() == "mine"

@@ -350,3 +350,63 @@ def test_a_download_keeps_a_directory_for_the_socket_in_it() -> None:
     replaced = plan(base, base, {b"d": file("2")}, mode="download", skipped=[b"d/socket"])
     assert replaced.empty
     assert replaced.blocked == [b"d"]
+
+
+def test_versions_that_differ_in_their_time_alone_are_no_conflict() -> None:
+    local, remote = {b"x": file("same", mtime=2)}, {b"x": file("same", mtime=3)}
+    for mode in ("upload", "download"):
+        assert plan({}, local, remote, mode=mode).conflicts == []
+
+
+@given(situations())
+def test_every_local_version_that_a_download_takes_away_is_a_conflict_unless_the_context_had_it(
+    situation: Situation,
+) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="download")
+    untold = found.losers.keys() - found.conflicts
+    assert all(
+        path in remote
+        and same(found.losers[path], msgspec.structs.replace(remote[path], mtime_ns=local[path].mtime_ns))
+        for path in untold
+    )
+
+
+@given(situations())
+def test_every_version_that_the_context_changed_and_an_upload_replaces_is_a_conflict(situation: Situation) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="upload")
+    changed = {path for path in remote if not same(remote[path], base.get(path))}
+    lost = {path for path in changed if path in found.put or path in found.drop}
+    assert all(
+        path in local and same(local[path], msgspec.structs.replace(remote[path], mtime_ns=local[path].mtime_ns))
+        for path in lost - set(found.conflicts)
+    )
+
+
+@given(situations())
+def test_a_download_tells_every_path_that_stays_other_than_the_context_has_it(situation: Situation) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="download")
+    after, _ = carry_out(found, local, remote)
+    assert set(found.kept) == {
+        path for path in after.keys() | remote.keys() if not same(after.get(path), remote.get(path))
+    }
+
+
+@given(situations())
+def test_a_download_that_discards_makes_the_workspace_what_the_context_is(situation: Situation) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="download", discard=True)
+    after, _ = carry_out(found, local, remote)
+    assert equal(after, remote)
+    assert found.kept == []
+    assert {path for path in local if not same(local[path], remote.get(path))} - found.losers.keys() <= {
+        path for path in local if same(local[path], base.get(path))
+    }
+
+
+def test_a_download_that_discards_leaves_what_is_skipped_alone() -> None:
+    local, remote = {b"d": FOLDER, b"d/new": file("new")}, {b"x": file("x")}
+    found = plan({}, local, remote, mode="download", discard=True, skipped=[b"d/socket"])
+    assert (found.write, found.remove) == (remote, [b"d/new"])

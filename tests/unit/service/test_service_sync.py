@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
+from sqlalchemy import select, update
 
-from ctxmgr.service import ContextService, revisions
+from ctxmgr.service import ContextService, revisions, sync
+from ctxmgr.service.catalog import files
+from ctxmgr.service.conflicts import Conflict, Conflicts
+from ctxmgr.service.faults import WorkspaceChanged
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
@@ -265,3 +271,131 @@ def test_a_context_deleted_under_a_session_fails_its_sync(door: Door, tmp_path: 
     (task,) = door.wait(session, ids)
     assert task["status"] == "Failed"
     assert "InvalidContext.NotFound" in task["errorMessage"]
+
+
+def test_a_download_of_swapped_chunk_lists_fails_and_names_the_file(door: Door, tmp_path: Path) -> None:
+    context = door.context()
+    session = session_at(door, context, tmp_path / "one")
+    fill(tmp_path / "one", {"a": "first", "b": "other"})
+    door.sync(session)
+    door.data("DeleteSessionAsync", SessionId=session)
+    with door.service._engine.catalog.write() as connection:
+        rows = {row.path: row.chunks for row in connection.execute(select(files.c.path, files.c.chunks))}
+        for path, other in ((b"/a", b"/b"), (b"/b", b"/a")):
+            connection.execute(update(files).where(files.c.path == path).values(chunks=rows[other]))
+    root = tmp_path / "two"
+    root.mkdir()
+    two = door.data("CreateMcpSession", PersistenceDataList=[binding(context)], Root=str(root))
+    (task,) = door.wait(two["SessionId"], two["TaskIds"])
+    assert task["status"] == "Failed"
+    assert "the content of 'a' is damaged" in task["errorMessage"]
+    assert "no file was replaced with it" in task["errorMessage"]
+    assert tree(root) == {}
+
+
+def test_only_a_download_can_discard(door: Door, tmp_path: Path) -> None:
+    session = session_at(door, door.context(), tmp_path / "one")
+    for action in ("SyncContext", "PlanSync"):
+        with pytest.raises(Refused, match="the parameter DiscardLocal is 'true', and must be left out"):
+            door.data(action, SessionId=session, DiscardLocal="true")
+
+
+def test_a_queued_download_that_discards_is_not_shared_with_one_that_does_not(door: Door, tmp_path: Path) -> None:
+    session = session_at(door, door.context(), tmp_path / "one")
+    with busy(door, tmp_path / "one"):
+        (running,) = door.data("SyncContext", SessionId=session)["TaskIds"]
+        while door.info(session, TaskIds=[running])[0]["status"] == "Waiting":
+            pass
+        asked = {"SessionId": session, "Mode": "download"}
+        (plain,) = door.data("SyncContext", **asked)["TaskIds"]
+        (discarding,) = door.data("SyncContext", **asked, DiscardLocal="true")["TaskIds"]
+        assert door.data("SyncContext", **asked, DiscardLocal="true")["TaskIds"] == [discarding]
+    assert plain != discarding
+
+
+def test_discarding_leaves_what_the_white_lists_do_not_select(door: Door, tmp_path: Path) -> None:
+    context = door.context()
+    session = session_at(door, context, tmp_path / "one", bwList={"whiteLists": [{"path": "/in/deep"}]})
+    fill(tmp_path / "one", {"in/deep/a": "a", "in/other": "other", "out": "out"})
+    door.sync(session)
+    fill(tmp_path / "one", {"in/deep/a": "broken", "in/deep/b": "b", "in/other": "changed", "out": "changed"})
+    (task,) = door.sync(session, "download", DiscardLocal="true")
+    assert tree(tmp_path / "one") == {"in/deep/a": "a", "in/other": "changed", "out": "changed"}
+    assert sorted(each["path"] for each in task["conflicts"]) == ["in/deep/a", "in/deep/b"]
+    assert task["keptLocal"] == 0
+
+
+def test_a_download_that_fails_after_it_kept_local_versions_tells_where_they_are(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = door.context()
+    session = session_at(door, context, tmp_path / "one")
+    fill(tmp_path / "one", {"a": "a"})
+    door.sync(session)
+    fill(tmp_path / "one", {"a": "mine"})
+
+    def failing(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(sync, "apply", failing)
+    (task,) = door.sync(session, "download", DiscardLocal="true")
+    assert (task["status"], [each["revision"] for each in task["conflicts"]]) == ("Failed", [2])
+    found = door.data("DescribeContextFile", ContextId=context, FilePath="/a", Revision="2")
+    assert found["Digest"] == blake3(b"mine").hexdigest()
+
+
+def test_a_conflict_that_an_earlier_attempt_decided_is_told(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = door.context()
+    one, two = session_at(door, context, tmp_path / "one"), session_at(door, context, tmp_path / "two")
+    fill(tmp_path / "one", {"a": "of one"})
+    fill(tmp_path / "two", {"a": "of two"})
+    door.sync(one)
+    original, attempts = sync.apply, []
+
+    def changed_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        written = original(*args, **kwargs)
+        attempts.append(written)
+        if len(attempts) == 1:
+            raise WorkspaceChanged(b"b", "changed after it was scanned")
+        return written
+
+    monkeypatch.setattr(sync, "apply", changed_meanwhile)
+    (task,) = door.sync(two, "download")
+    assert (len(attempts), task["status"]) == (2, "Success")
+    assert [(each["path"], each["revision"]) for each in task["conflicts"]] == [("a", 2)]
+
+
+def test_a_conflict_below_a_mount_names_the_path_in_the_context(door: Door, tmp_path: Path) -> None:
+    context = door.context()
+    sessions = []
+    for name in ("one", "two"):
+        (tmp_path / name / "m").mkdir(parents=True)
+        sessions.append(door.session(binding(context, "/m"), Root=str(tmp_path / name)))
+        fill(tmp_path / name / "m", {"a": f"of {name}"})
+    door.sync(sessions[0])
+    (task,) = door.sync(sessions[1])
+    told = {"contextId": context, "mount": "/m", "path": "a", "contextPath": "/m/a"}
+    assert task["conflicts"] == [{**told, "winner": "local", "kind": "file", "revision": 1}]
+
+
+def test_a_version_in_a_pack_has_a_revision_and_no_path(door: Door, tmp_path: Path) -> None:
+    context = door.context()
+    policy = {"uploadPolicy": {"uploadMode": "Archive"}}
+    one, two = (session_at(door, context, tmp_path / name, **policy) for name in ("one", "two"))
+    fill(tmp_path / "one", {"a": "of one"})
+    fill(tmp_path / "two", {"a": "of two"})
+    door.sync(one)
+    (task,) = door.sync(two)
+    assert [(each["revision"], each["contextPath"]) for each in task["conflicts"]] == [(1, "")]
+
+
+def test_of_very_many_conflicts_the_first_are_told_and_all_are_counted() -> None:
+    found = Conflicts()
+    found.add(Conflict(f"{number:06}", "local") for number in range(12_000))
+    values = found.values()
+    assert (len(json.loads(values["conflicts"])), values["conflicts_total"]) == (10_000, 12_000)
+    again = Conflicts(values["conflicts"], values["conflicts_total"])
+    again.add([Conflict("000001", "local")])
+    assert again.values() == values
