@@ -99,15 +99,19 @@ class Archives:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         writer = PackWriter(self._store, self._index)
         ((_, pieces),) = BlobReader(self._store, self._index).contents({path: archive})
+        known = _Known({})
         if suffix == _OWN:
-            found = unpack_own(pieces, writer, check)
+            known.members = unpack_own(pieces, writer, check)
         else:
             try:
-                found = unpack(pieces, suffix, writer, self._folder, check)
+                known.members = unpack(pieces, suffix, writer, self._folder, check)
             except ArchiveError as error:
-                return _Known({}, str(error))
+                known.refusal = str(error)
+        # What is known is kept by the archive's digest, which is compared at the last piece.
+        for _ in pieces:
+            check()
         writer.flush()
-        return _Known(found)
+        return known
 
     def _keep(self, file: Path, known: _Known) -> None:
         with NamedTemporaryFile(dir=self._folder, delete=False) as unfinished:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
 from .entries import Manifest
@@ -15,8 +16,9 @@ from .view import View
 
 __all__ = ["Conflict", "Conflicts", "of_download", "of_upload", "read"]
 
-#: How many conflicts a task tells in full. The rest is counted: status answers carry these at every poll.
+#: How many conflicts a task tells in full, and characters of their paths. The rest is counted: answers have a limit.
 TOLD: Final = 10_000
+TOLD_CHARACTERS: Final = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,13 @@ class Conflicts:
 
     def values(self) -> dict[str, Any]:
         """Return the values of the columns that a task's row has for them."""
-        told = [asdict(each) for each in list(self._found.values())[:TOLD]]
+        told: list[dict[str, Any]] = []
+        characters = 0
+        for each in islice(self._found.values(), TOLD):
+            characters += len(each.path) + len(each.context_path)
+            if characters > TOLD_CHARACTERS:
+                break
+            told.append(asdict(each))
         return {"conflicts": json.dumps(told), "conflicts_total": max(len(self._found), self._least)}
 
 

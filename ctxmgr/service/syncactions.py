@@ -231,11 +231,12 @@ def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
         "skipped": json.loads(row.skipped),
         "nothingToSync": row.nothing_to_sync,
         "keptLocal": row.kept_local,
-        "conflicts": [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)],
+        "conflicts": [],
         "conflictsTotal": row.conflicts_total,
     }
     if row.finished_ms is not None:
-        return described
+        conflicts = [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)]
+        return {**described, "conflicts": conflicts}
     if error := engine.unrecorded_failure(row.id):
         return {**described, "status": tasks.FAILED, "errorMessage": error}
     if progress := engine.progress(row.id):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import tarfile
 import time
@@ -14,10 +15,12 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
 from ctxmgr.service import ContextService, revisions
 from ctxmgr.service.archives import Archives
 from ctxmgr.service.blobs import BlobStore, MemoryIndex, PackWriter
+from ctxmgr.service.catalog import files
 from ctxmgr.service.entries import FILE, LINK, Entry
 from ctxmgr.service.streams import store as store_content
 from tests.unit.service.servicedoor import Door, binding, fill, tree
@@ -277,3 +280,22 @@ def test_packing_and_unpacking_is_the_identity(
     entry = Archives(folder / "one", store, index).pack(members, writer, lambda: None)
     writer.flush()
     assert Archives(folder / "two", store, index).members(b"p", entry, lambda: None) == members
+
+
+def test_a_pack_whose_chunks_are_those_of_another_is_not_unpacked(door: Door, tmp_path: Path) -> None:
+    context = door.context()
+    uploaded(door, context, tmp_path / "one", {"a/x": "first", "b/x": "second"}, **ARCHIVE)
+    with door.service._engine.catalog.write() as connection:
+        packs = connection.execute(
+            select(files.c.path, files.c.chunks, files.c.size).where(files.c.target == b"pack")
+        ).all()
+        for row, other in zip(packs, reversed(packs), strict=True):
+            swapped = {"chunks": other.chunks, "size": other.size}
+            connection.execute(update(files).where(files.c.path == row.path).values(**swapped))
+    shutil.rmtree(door.service._engine.folder.archives)
+    (tmp_path / "two").mkdir()
+    made = door.data("CreateMcpSession", PersistenceDataList=[binding(context)], Root=str(tmp_path / "two"))
+    (task,) = door.wait(made["SessionId"], made["TaskIds"])
+    assert task["status"] == "Failed"
+    assert "is damaged: the catalog lists chunks that give" in task["errorMessage"]
+    assert tree(tmp_path / "two") == {}

@@ -16,7 +16,7 @@ from ctxmgr.service.catalog import sessions as session_rows
 from ctxmgr.service.datafolder import DataFolder
 from ctxmgr.service.locks import held
 from ctxmgr.service.tasks import Task
-from tests.unit.service.servicedoor import Door, binding, encoded, fill
+from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill, tree
 
 
 class Opener(Protocol):
@@ -274,3 +274,17 @@ def test_a_deleted_sessions_upload_goes_on_and_the_session_ends(
         detail = door.data("GetSessionDetail", SessionId=left.session)
     assert (detail["Status"], detail["EndReason"]) == ("FINISH", "deleted")
     assert door.files(left.context) == ["/a"]
+
+
+def test_a_download_that_discards_still_does_when_it_is_resumed(opened: Opener, tmp_path: Path) -> None:
+    root = tmp_path / "one"
+    fill(root, {"a": "a"})
+    door = opened()
+    session = door.session(binding(door.context()), Root=str(root))
+    door.sync(session)
+    fill(root, {"a": "broken"})
+    with busy(door, root):
+        (asked,) = door.data("SyncContext", SessionId=session, Mode="download", DiscardLocal="true")["TaskIds"]
+        door.service.close(0.0)
+    (task,) = opened().wait(session, [asked])
+    assert (task["status"], tree(root)) == ("Success", {"a": "a"})

@@ -13,6 +13,7 @@ from blake3 import blake3
 from sqlalchemy import select, update
 
 from ctxmgr.service import ContextService, revisions, sync
+from ctxmgr.service.apply import apply
 from ctxmgr.service.catalog import files
 from ctxmgr.service.conflicts import Conflict, Conflicts
 from ctxmgr.service.faults import WorkspaceChanged
@@ -352,10 +353,10 @@ def test_a_conflict_that_an_earlier_attempt_decided_is_told(
     fill(tmp_path / "one", {"a": "of one"})
     fill(tmp_path / "two", {"a": "of two"})
     door.sync(one)
-    original, attempts = sync.apply, []
+    attempts = []
 
     def changed_meanwhile(*args: Any, **kwargs: Any) -> Any:
-        written = original(*args, **kwargs)
+        written = apply(*args, **kwargs)
         attempts.append(written)
         if len(attempts) == 1:
             raise WorkspaceChanged(b"b", "changed after it was scanned")
@@ -399,3 +400,11 @@ def test_of_very_many_conflicts_the_first_are_told_and_all_are_counted() -> None
     again = Conflicts(values["conflicts"], values["conflicts_total"])
     again.add([Conflict("000001", "local")])
     assert again.values() == values
+
+
+def test_conflicts_of_very_long_paths_are_told_as_far_as_an_answer_goes() -> None:
+    found = Conflicts()
+    found.add(Conflict(f"{number:06}" + "x" * 4000, "local") for number in range(1_000))
+    values = found.values()
+    assert 0 < len(json.loads(values["conflicts"])) < values["conflicts_total"] == 1_000
+    assert len(values["conflicts"]) < 4 << 20
