@@ -45,6 +45,7 @@ from .policies import (
 )
 from .results import (
     ApiResponse,
+    BindResult,
     Conflict,
     Context,
     ContextBinding,
@@ -80,6 +81,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "BWList",
+    "BindResult",
     "Binding",
     "Client",
     "ClosedError",

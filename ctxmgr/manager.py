@@ -14,8 +14,9 @@ from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, bin
 from .errors import ApiError, CtxmgrError, ProtocolError
 from .policies import Binding
 from .polling import Poller
-from .protocol import Answer, context_status, extensions, not_extended, task_ids
+from .protocol import Answer, context_status, task_ids, unless_discarding
 from .results import (
+    BindResult,
     Context,
     ContextBinding,
     ContextBindingsResult,
@@ -24,6 +25,7 @@ from .results import (
     ContextStatusData,
     ContextSyncResult,
     OperationResult,
+    conflicts_of,
 )
 from .snapshot import SnapshotWait
 from .structuring import PlanData, structure, structure_list
@@ -102,9 +104,8 @@ class ContextManager:
             max_retries: polls in all, on a server without task ids.
             retry_interval: milliseconds from one poll to the next. On a server with task ids, which tells the end of
                 a task at once, ``max_retries * retry_interval`` bounds the wait in total.
-            discard_local: whether a download gives up what only the directory has changed, and makes it what the
-                context is. What is given up goes to the context's history first, and ``result.conflicts`` names it.
-                Refused before anything begins where the server does not say that it can.
+            discard_local: whether a download gives up what only the directory has changed. That goes to the context's
+                history first, and ``result.conflicts`` names it. Refused where the server does not say that it can.
 
         Returns:
             Without a callback, how the sync ended: ``success=True`` only on evidence for this very sync. With one,
@@ -162,7 +163,7 @@ class ContextManager:
             conflicts=list(plan.conflicts),
         )
 
-    def bind(self, bind: Mapping[str, Context | str | Binding], *, wait: bool = True) -> OperationResult:
+    def bind(self, bind: Mapping[str, Context | str | Binding], *, wait: bool = True) -> BindResult:
         """Bind more contexts in the session, and have downloaded what they hold.
 
         Args:
@@ -181,15 +182,19 @@ class ContextManager:
         if wait and not self._transport.tells_task_ids:
             info = self.info(task_type="download")
             if not info.success:
-                return OperationResult(request_id=info.request_id, error_message=info.error_message)
+                return BindResult(request_id=info.request_id, error_message=info.error_message)
             before = info.context_status_data
         parameters = {"SessionId": self.session_id, "PersistenceDataList": json.dumps(bindings)}
         answer = self._transport.call("BindContexts", parameters)
-        error = answer.error_message
+        verdict = Verdict(success=answer.success, error_message=answer.error_message)
         if answer.success and wait:
-            ids = task_ids(answer)
-            error = self.wait_for_downloads(ids, bindings, before)
-        return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
+            verdict = self.wait_for_downloads(task_ids(answer), bindings, before)
+        return BindResult(
+            request_id=answer.request_id,
+            success=verdict.success,
+            error_message=verdict.error_message,
+            conflicts=conflicts_of(verdict.tasks),
+        )
 
     def list_bindings(self) -> ContextBindingsResult:
         """Tell which contexts are bound in the session, and where."""
@@ -227,8 +232,8 @@ class ContextManager:
         ids: tuple[str, ...] | None,
         bindings: Sequence[Mapping[str, str]],
         before: Sequence[ContextStatusData] = (),
-    ) -> str:
-        """Wait for the downloads that bindings began with; return why they failed, or nothing.
+    ) -> Verdict:
+        """Wait for the downloads that bindings began with.
 
         Args:
             ids: the tasks; ``None`` on a server that does not tell.
@@ -236,7 +241,7 @@ class ContextManager:
             before: the tasks that the server listed before that.
         """
         if ids == ():
-            return ""
+            return Verdict(success=True)
         target, budget = Target("download"), Budget(_MAX_RETRIES, _RETRY_INTERVAL)
         wait: Wait
         if ids:
@@ -244,8 +249,7 @@ class ContextManager:
         else:
             keys = [binding_of(each["ContextId"], each["Path"]) for each in bindings]
             wait = SnapshotWait(target, before, budget, settle_polls=self._settle_polls, bindings=keys)
-        verdict = self._poller.wait(wait, {"SessionId": self.session_id}, now() + budget.limit)
-        return verdict.error_message
+        return self._poller.wait(wait, {"SessionId": self.session_id}, now() + budget.limit)
 
     @staticmethod
     def for_session(sdk_session: object, **options: Any) -> AdoptedManager:
@@ -303,8 +307,7 @@ class ContextManager:
         """Trigger a sync; return the answer, and what to wait for if it was accepted."""
         before: list[ContextStatusData] | None = None
         bindings: list[BindingKey] | None = None
-        refusal = self._refusal(request)
-        if refusal is not None:
+        if refusal := self._refusal(request):
             return refusal, None
         if not self._transport.tells_task_ids:
             answer = self._transport.call("GetContextInfo", self._binding(request), within=deadline - now())
@@ -327,10 +330,8 @@ class ContextManager:
         """Return the failed answer to a request that the server would not carry out as it is meant."""
         if not request.discards:
             return None
-        answer = self._transport.call(
-            "GetContextInfo", {**self._binding(request), "TaskIds": "[]", "Extensions": "true"}
-        )
-        return None if answer.success and "DiscardLocal" in extensions(answer) else not_extended(answer)
+        question = self._binding(request) | {"TaskIds": "[]", "Extensions": "true"}
+        return unless_discarding(self._transport.call("GetContextInfo", question))
 
     def _bindings(self, target: Target, deadline: float) -> list[BindingKey] | None:
         """Return every binding of the session; ``None`` if the server can't say, or one is named already."""

@@ -29,12 +29,11 @@ __all__ = [
     "context_status",
     "encode",
     "error_of",
-    "extensions",
-    "not_extended",
     "read_answer",
     "redacted",
     "task_ids",
     "too_large",
+    "unless_discarding",
 ]
 
 VERSION = "2025-05-06"
@@ -240,16 +239,17 @@ def task_ids(answer: Answer) -> tuple[str, ...] | None:
     return tuple(ids)
 
 
-def extensions(answer: Answer) -> tuple[str, ...]:
-    """Return the parameters that a service says it understands beyond AgentBay's (ext of ctxmgr's service)."""
-    told = answer.data.get("Extensions") if isinstance(answer.data, dict) else None
-    return tuple(name for name in told if isinstance(name, str)) if isinstance(told, list) else ()
+def unless_discarding(answer: Answer) -> Answer | None:
+    """Return a failure unless a service says that it understands ``DiscardLocal`` (ext of ctxmgr's service).
 
-
-def not_extended(answer: Answer) -> Answer:
-    """Return the failure of a sync that asks for what the answer doesn't say the server can do."""
+    Args:
+        answer: to GetContextInfo with ``Extensions``.
+    """
     if not answer.success:
         return answer
+    told = answer.data.get("Extensions") if isinstance(answer.data, dict) else None
+    if isinstance(told, list) and "DiscardLocal" in told:
+        return None
     problem = (
         "this server does not say that it can discard local changes, and might ignore the wish; nothing was begun: "
         "use ctxmgr's own service, or download into an empty directory"

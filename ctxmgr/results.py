@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiResponse",
+    "BindResult",
     "Conflict",
     "Context",
     "ContextBinding",
@@ -36,6 +38,7 @@ __all__ = [
     "RevisionListResult",
     "SessionInfo",
     "SessionListResult",
+    "conflicts_of",
 ]
 
 
@@ -89,6 +92,17 @@ def _code_and_message(text: str) -> tuple[str, str]:
 @attrs.define(kw_only=True)
 class OperationResult(Result):
     """The answer to a change that has nothing to show but its success."""
+
+
+@attrs.define(kw_only=True)
+class BindResult(OperationResult):
+    """How a bind ended, or with ``wait=False``, that it was accepted.
+
+    Attributes:
+        conflicts: the local versions that the downloads replaced.
+    """
+
+    conflicts: list[Conflict] = attrs.Factory(list)
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +185,11 @@ class ContextStatusData:
         return self.status in ("Success", "Failed")
 
 
+def conflicts_of(tasks: Iterable[ContextStatusData]) -> list[Conflict]:
+    """Return the conflicts that tasks tell."""
+    return [conflict for task in tasks for conflict in task.conflicts]
+
+
 @attrs.define(kw_only=True)
 class ContextInfoResult(Result):
     """The tasks of a session.
@@ -238,7 +257,7 @@ class ContextSyncResult(Result):
     @property
     def conflicts(self) -> list[Conflict]:
         """What both sides had changed; of more than 10,000 in one binding only the first."""
-        return [conflict for task in self.tasks for conflict in task.conflicts]
+        return conflicts_of(self.tasks)
 
     @property
     def conflicts_total(self) -> int:

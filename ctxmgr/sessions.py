@@ -18,7 +18,16 @@ from .manager import ContextManager
 from .policies import Binding
 from .polling import Poller
 from .protocol import task_ids
-from .results import Context, LabelsResult, OperationResult, Result, SessionInfo, SessionListResult
+from .results import (
+    Conflict,
+    Context,
+    LabelsResult,
+    OperationResult,
+    Result,
+    SessionInfo,
+    SessionListResult,
+    conflicts_of,
+)
 from .structuring import CreatedSession, LabelsData, SessionDetail, structure, structure_dict, structure_list
 from .transport import Transport
 from .wiring import wire_binding
@@ -90,9 +99,14 @@ class Session:
 
 @attrs.define(kw_only=True)
 class SessionResult(Result):
-    """A session, or why there is none."""
+    """A session, or why there is none.
+
+    Attributes:
+        conflicts: the local versions that the downloads it began with replaced.
+    """
 
     _session: Session | None = attrs.field(default=None, alias="session")
+    conflicts: list[Conflict] = attrs.Factory(list)
 
     @property
     def session(self) -> Session:
@@ -162,13 +176,18 @@ class Sessions:
             self.delete(session_id)
             text = "[Session.RootIgnored] the server ignored the root: it works in directories of its own only"
             return SessionResult(request_id=answer.request_id, error_message=text)
+        conflicts: list[Conflict] = []
         if wait and bind:
             ids = task_ids(answer)
             manager = self.manager_of(session_id)
-            error = manager.wait_for_downloads(ids, bindings)
-            if error:
-                return SessionResult(request_id=answer.request_id, error_message=error)
-        return SessionResult(request_id=answer.request_id, success=True, session=Session(session_id, self))
+            verdict = manager.wait_for_downloads(ids, bindings)
+            conflicts = conflicts_of(verdict.tasks)
+            if not verdict.success:
+                return SessionResult(
+                    request_id=answer.request_id, error_message=verdict.error_message, conflicts=conflicts
+                )
+        session = Session(session_id, self)
+        return SessionResult(request_id=answer.request_id, success=True, session=session, conflicts=conflicts)
 
     def list(
         self, *, labels: Mapping[str, str] | None = None, max_results: int = 100, next_token: str = ""

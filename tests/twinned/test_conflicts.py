@@ -240,3 +240,18 @@ def test_a_server_that_can_discard_is_asked_to(manager: ContextManager, server: 
     assert manager.sync(mode="download", discard_local=True).success
     (asked,) = [request for request in server.requests if request.action == "SyncContext"]
     assert asked.parameters["DiscardLocal"] == "true"
+
+
+def test_the_downloads_that_a_session_or_a_binding_begins_with_name_what_they_replace(
+    local: Client, project: Context, tmp_path: Path
+) -> None:
+    with at(local, project, tmp_path / "one") as one:
+        fill(tmp_path / "one", f="of one")
+        one.context.sync().raise_for_error()
+    fill(tmp_path / "two", f="of two")
+    created = local.sessions.create(root=tmp_path / "two", bind={"/": project})
+    assert [fetched(local, each, tmp_path / "lost") for each in created.conflicts] == ["of two"]
+    fill(tmp_path / "three", f="of three")
+    with local.sessions.create(root=tmp_path / "three").session as session:
+        bound = session.context.bind({"/": project})
+    assert [fetched(local, each, tmp_path / "lost") for each in bound.conflicts] == ["of three"]
