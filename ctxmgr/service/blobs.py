@@ -21,6 +21,7 @@ __all__ = [
     "MemoryIndex",
     "Pack",
     "PackWriter",
+    "verify_whole",
 ]
 
 PACK_SIZE: Final = 16 << 20
@@ -249,13 +250,13 @@ class BlobReader:
             for _, offset, length, path in run:
                 piece = data[offset - start : offset - start + length]
                 _verify(piece, files[path].chunks[0], pack, path)
-                _verify_whole(files[path].chunks[0], files[path], path)
+                verify_whole(files[path].chunks[0], files[path], path)
                 yield path, iter((piece,))
 
     def _pieces(self, path: bytes, entry: Entry, places: Mapping[bytes, Located]) -> Iterator[memoryview]:
         whole, left = blake3(), entry.size
         if not left:
-            _verify_whole(whole.digest(), entry, path)
+            verify_whole(whole.digest(), entry, path)
         for run in _consecutive([(*places[digest], digest) for digest in entry.chunks]):
             pack, start, *_ = run[0]
             data = self._read(pack, start, run[-1][1] + run[-1][2], path)
@@ -265,7 +266,7 @@ class BlobReader:
                 whole.update(piece)
                 left -= length
                 if not left:
-                    _verify_whole(whole.digest(), entry, path)
+                    verify_whole(whole.digest(), entry, path)
                 yield piece
 
     def _read(self, pack: str, start: int, end: int, path: bytes) -> memoryview:
@@ -280,7 +281,7 @@ def _verify(piece: memoryview, digest: bytes, pack: str, path: bytes) -> None:
         raise ContentError(f"the content of {show(path)} is damaged: chunk {digest.hex()} in pack {pack}")
 
 
-def _verify_whole(digest: bytes, entry: Entry, path: bytes) -> None:
+def verify_whole(digest: bytes, entry: Entry, path: bytes) -> None:
     """Refuse, before its last piece is handed out, a file whose chunks are intact and not its own."""
     if entry.digest and digest != entry.digest:
         raise ContentError(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
+from blake3 import blake3
+
+from .blobs import verify_whole
 from .chunkindex import CatalogChunkIndex
 from .engine import Engine
 from .entries import FILE, Entry, show
@@ -33,12 +36,14 @@ def content_of(engine: Engine, path: bytes, entry: Entry, start: int, end: int) 
             wanted.append(digest)
         offset += length
     position = first
+    seen = blake3() if tuple(wanted) == entry.chunks else None
     for group in _groups(wanted, places):
         size = sum(places[digest].length for digest in group)
         part = Entry(FILE, 0, 0, size, b"", group)
         inside = slice(max(0, start - position), max(0, end - position))
-        yield memoryview(_read_whole(engine, path, part))[inside]  # not named, and so not held while it waits
         position += size
+        ended = entry if position == entry.size else None
+        yield memoryview(_read_whole(engine, path, part, seen, ended))[inside]  # not named: not held while it waits
 
 
 def _groups(wanted: Sequence[bytes], places: Mapping[bytes, Located]) -> Iterator[tuple[bytes, ...]]:
@@ -56,9 +61,19 @@ def _groups(wanted: Sequence[bytes], places: Mapping[bytes, Located]) -> Iterato
         yield tuple(group)
 
 
-def _read_whole(engine: Engine, path: bytes, part: Entry) -> bytes:
-    """Read some chunks; nothing of what was read for that is held any longer than it takes."""
-    return b"".join(piece for _, pieces in engine.syncs.reader().contents({path: part}) for piece in pieces)
+def _read_whole(engine: Engine, path: bytes, part: Entry, seen: blake3 | None, ended: Entry | None) -> bytes:
+    """Read some chunks; nothing of what was read for that is held any longer than it takes.
+
+    Args:
+        seen: hashes the file, where all of it is read.
+        ended: the file, where these are its last chunks.
+    """
+    content = b"".join(piece for _, pieces in engine.syncs.reader().contents({path: part}) for piece in pieces)
+    if seen is not None:
+        seen.update(content)
+        if ended is not None:
+            verify_whole(seen.digest(), ended, path)
+    return content
 
 
 def sha256_of(engine: Engine, path: bytes, entry: Entry) -> bytes:
