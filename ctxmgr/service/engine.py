@@ -27,6 +27,7 @@ from .monitor import Monitor
 from .mounts import joined
 from .nodes import Node
 from .reasons import reason
+from .retries import Retries
 from .sessions import Binding, Session
 from .sync import Syncs
 from .tasks import Interrupted, Progress, Task
@@ -94,6 +95,8 @@ class Engine:
         self.roots: Mapping[str, Sequence[str]] | None = None
         self.observers: list[Callable[[str], None]] = []
         self.sweeper = recycling.Sweeper(self._sweep)
+        self._sweeps = Retries("recycle files of the context {} whose time is over")
+        self._cleanup = cleanup.Cleanup(catalog, folder)
         self._workers = Workers(workers, "ctxmgr-sync")
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}
@@ -195,7 +198,7 @@ class Engine:
         return self._unrecorded.get(task_id, "")
 
     def clean_up(self) -> None:
-        """Have what ended sessions leave behind removed."""
+        """Have what ended sessions leave behind removed, by one worker at a time."""
         self._workers.submit("clean up", self._clean_up)
 
     def close(self, grace: float = GRACE) -> None:
@@ -277,7 +280,7 @@ class Engine:
             self.listeners.notify(task.session_id)
         for observe in list(self.observers):
             observe(task.id)
-        self._clean_up()
+        self.clean_up()
 
     def _change(self, task: Task) -> None:
         with self.catalog.write() as connection:
@@ -301,13 +304,13 @@ class Engine:
             tasks.record_progress(connection, task, progress)
 
     def _sweep(self) -> None:
-        recycling.sweep(self.catalog, now_ms())
+        recycling.sweep(self.catalog, now_ms(), self._sweeps)
 
     def _clean_up(self) -> None:
         if self.folder.unwritable:
             return
         try:
-            cleanup.remove_ended(self.catalog, self.folder)
+            self._cleanup.run()
             self.syncs.archives.forget_old()
             with self.catalog.read() as connection:
                 if recycling.has_rules(connection):

@@ -22,6 +22,7 @@ from .clock import now_ms
 from .entries import DIRECTORY, parent, tree_order
 from .policy import Recycle
 from .reasons import reason
+from .retries import Retries
 
 __all__ = ["DAY_MS", "Sweeper", "has_rules", "remember", "sweep"]
 
@@ -51,20 +52,23 @@ def has_rules(connection: Connection) -> bool:
     )
 
 
-def sweep(catalog: Catalog, now: int) -> int:
+def sweep(catalog: Catalog, now: int, retries: Retries) -> int:
     """End, in every context, the files whose time is over.
 
     Args:
         catalog: what to sweep.
         now: milliseconds since the epoch.
+        retries: notes the contexts in which that fails.
 
     Returns:
         how many files were ended.
     """
     with catalog.read() as connection:
         ruled = select(lifecycles.c.context_id).where(lifecycles.c.days.is_not(None)).distinct()
-        due = [item for item in connection.execute(ruled).scalars().all() if _due(connection, item, now)]
-    return sum(_sweep(catalog, context_id, now) for context_id in due)
+        found = connection.execute(ruled).scalars().all()
+    ended: list[int] = []
+    retries.each(found, lambda context_id: ended.append(_sweep(catalog, context_id, now)))
+    return sum(ended)
 
 
 class Sweeper:
@@ -102,6 +106,9 @@ class Sweeper:
 
 
 def _sweep(catalog: Catalog, context_id: str, now: int) -> int:
+    with catalog.read() as connection:
+        if not _due(connection, context_id, now):
+            return 0
     with catalog.write() as connection:
         head = revisions.held_head(connection, context_id)
         due = [path[1:] for path in _due(connection, context_id, now)]

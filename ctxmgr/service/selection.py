@@ -86,13 +86,18 @@ class Selection:
 
     def _states(self, path: bytes, *, keep: bool) -> tuple[bytes | bool | None, ...]:
         """Give for each rule where it begins to select: None if not yet, False if it excludes the path."""
-        known = self._known.get(path)
-        if known is not None:
-            return known
-        above = self._states(parent(path), keep=True) if path else (None,) * len(self._rules)
-        states = tuple(rule.step(path, state) for rule, state in zip(self._rules, above, strict=True))
-        if keep:
-            self._known[path] = states
+        below = []
+        states = self._known.get(path)
+        while states is None and path:
+            below.append(path)
+            path = parent(path)
+            states = self._known.get(path)
+        if states is None:
+            states = self._known[path] = tuple(rule.step(path, None) for rule in self._rules)
+        for at in reversed(below):
+            states = tuple(rule.step(at, state) for rule, state in zip(self._rules, states, strict=True))
+            if keep or at is not below[0]:
+                self._known[at] = states
         return states
 
 

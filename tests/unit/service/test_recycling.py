@@ -13,6 +13,7 @@ from ctxmgr.service import ContextService, recycling
 from ctxmgr.service.catalog import revisions
 from ctxmgr.service.clock import now_ms
 from ctxmgr.service.recycling import DAY_MS, Sweeper, sweep
+from ctxmgr.service.retries import Retries
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
 
@@ -37,7 +38,7 @@ def kept(door: Door, root: Path, files: dict[str, str], **policy: object) -> tup
 
 
 def after(door: Door, days: float) -> int:
-    return sweep(door.service._engine.catalog, now_ms() + int(days * DAY_MS))
+    return sweep(door.service._engine.catalog, now_ms() + int(days * DAY_MS), Retries("sweep {}"))
 
 
 def test_files_are_ended_when_their_time_is_over_and_not_before(door: Door, tmp_path: Path) -> None:
@@ -123,8 +124,8 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
     def later() -> int:
         return int(2 * DAY_MS) + now_ms()
 
-    def sweep_and_tell(catalog: object, now: int, original: object = recycling.sweep) -> int:
-        count = original(catalog, now)  # type: ignore[operator]  # it is the function
+    def sweep_and_tell(*arguments: object, original: object = recycling.sweep) -> int:
+        count = original(*arguments)  # type: ignore[operator]  # it is the function
         swept.set()
         return int(count)
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ctxmgr.service import ContextService, cleanup
+from ctxmgr.service import ContextService
 from ctxmgr.service.actions import ACTIONS
+from ctxmgr.service.cleanup import Cleanup
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
@@ -346,8 +347,9 @@ def test_sessions_that_ended_long_ago_are_forgotten(door: Door, monkeypatch: pyt
     door.delete_session(ended)
     monkeypatch.setattr("ctxmgr.service.cleanup.KEPT_MS", -1000)
     engine = door.service._engine
-    cleanup.remove_ended(engine.catalog, engine.folder)
-    cleanup.remove_ended(engine.catalog, engine.folder)
+    cleanup = Cleanup(engine.catalog, engine.folder)
+    cleanup.run()
+    cleanup.run()
     assert door.data("GetSessionDetail", SessionId=running)["Status"] == "RUNNING"
     with pytest.raises(Refused) as refused:
         door.data("GetSessionDetail", SessionId=ended)
