@@ -57,7 +57,7 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
         the downloads' task ids.
 
     Raises:
-        ServiceError: a context does not exist, a directory can't be used, or two of them overlap.
+        ServiceError: a context does not exist or is bound there already, a directory can't be used, or two overlap.
     """
     existing = sessions.bindings_of(queue.connection, session.id)
     placed = [(binding.context_id, binding.mount, _directory(session, binding.mount)) for binding in existing]
@@ -67,8 +67,12 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
         directory = _directory(session, item.mount)
         _check_apart(engine, session, directory)
         for context_id, mount, other in placed:
-            if (context_id, mount) != (item.context_id, item.mount):
-                _check_overlap(item, directory, mount, other)
+            if (context_id, mount) == (item.context_id, item.mount):
+                raise ServiceError(
+                    "InvalidBinding.PathAlreadyBound",
+                    f"the context {context_id!r} is bound at {mount!r} already: unbind it first to bind it anew",
+                )
+            _check_overlap(item, directory, mount, other)
         placed.append((item.context_id, item.mount, directory))
         now = now_ms()
         # The position goes into the time, so that bindings are told in the order in which they were asked for.

@@ -44,6 +44,15 @@ class Parameters:
             raise malformed(name, value, "a text that can be encoded") from None
         return value
 
+    def named(self, name: str) -> list[str]:
+        """Return the names under which a parameter came: its own, or, as RPC spells lists and objects, ``name.1``."""
+        return [sent for sent in self._raw if sent == name or sent.startswith(f"{name}.")]
+
+    def texts(self, name: str) -> list[str]:
+        """Give a list of texts, sent as JSON or as ``name.1``, ``name.2`` and so on."""
+        items = self.json_list(name) if name in self._raw else [self.text(sent) for sent in self.named(name)]
+        return [plain_text(name, item) for item in items or []]
+
     def required(self, name: str) -> str:
         """Give a text that must be there."""
         value = self.text(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from hashlib import blake2b
 from typing import Any
 
 from ctxmgr.errors import ServiceError
@@ -17,6 +18,7 @@ from .identifiers import new_id
 from .labels import read_labels
 from .mounts import joined, normalised, session_root
 from .parameters import Parameters
+from .sessionparameters import not_applied, refuse_unsupported
 from .sessions import Session
 from .tasks import UPLOAD
 
@@ -39,6 +41,8 @@ MAX_PAGE = 1000
 
 def create_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer CreateMcpSession: a session with its bindings, and the downloads that these ask for."""
+    refuse_unsupported(parameters)
+    ignored = not_applied(parameters)
     wanted = wanted_bindings(parameters)
     labels = read_labels(parameters)
     image_id = parameters.text("ImageId")
@@ -57,7 +61,8 @@ def create_session(engine: Engine, account: str, parameters: Parameters) -> dict
         if not asked_root:
             _discard(root)
         raise
-    return {"Data": {**_described(session), "Success": True, "ErrMsg": "", "TaskIds": downloads}}
+    told = {"Success": True, "ErrMsg": "", "TaskIds": downloads, "NotApplied": ignored}
+    return {"Data": {**_described(session, parameters), **told}}
 
 
 def bind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def get_session(engine: Engine, account: str, parameters: Parameters) -> dict[st
         session = sessions.find_live(connection, account, session_id)
         bound = sessions.bound(connection, session_id)
     names = {binding.context_id: name for binding, name in bound}
-    described = _described(session)
+    described = _described(session, parameters)
     described["contexts"] = [{"id": context_id, "name": name} for context_id, name in names.items()]
     return {"Data": {**described, "Status": session.status, "Success": True}}
 
@@ -114,7 +119,8 @@ def get_session_detail(engine: Engine, account: str, parameters: Parameters) -> 
         session = sessions.find(connection, account, parameters.required("SessionId"))
     return {
         "Data": {
-            "Id": session.id,
+            "Id": _number(session.id),
+            "SessionId": session.id,
             "Status": session.status,
             "EndReason": session.end_reason,
             "ImageId": session.image_id,
@@ -221,14 +227,20 @@ def refuse_if_ending(session: Session) -> None:
         )
 
 
-def _described(session: Session) -> dict[str, Any]:
+def _described(session: Session, parameters: Parameters) -> dict[str, Any]:
+    # A session here is its own instance and its own resource.
     return {
         "SessionId": session.id,
-        "AppInstanceId": "",
+        "AppInstanceId": session.id,
         "ResourceId": session.id,
-        "ResourceUrl": "",
+        "ResourceUrl": f"{parameters.base_url}/?resourceId={session.id}",
         "Root": session.root,
     }
+
+
+def _number(session_id: str) -> int:
+    """Return a session's number, which AgentBay's SDKs read as such; JavaScript's numbers hold it exactly."""
+    return int.from_bytes(blake2b(session_id.encode(), digest_size=6).digest(), "big")
 
 
 def _discard(root: str) -> None:

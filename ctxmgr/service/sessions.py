@@ -160,13 +160,7 @@ def listed(
 
 
 def bind(connection: Connection, binding: Binding) -> None:
-    """Add a binding, or replace the policy of the same one."""
-    same = (
-        (bindings.c.session_id == binding.session_id)
-        & (bindings.c.context_id == binding.context_id)
-        & (bindings.c.mount == binding.mount)
-    )
-    connection.execute(delete(bindings).where(same))
+    """Add a binding."""
     connection.execute(
         insert(bindings).values(
             session_id=binding.session_id,

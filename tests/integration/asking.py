@@ -31,12 +31,14 @@ class Asker:
         self.http.close()
 
     def ask(self, action: str, **parameters: object) -> dict[str, Any]:
-        """Give the envelope, which must come with HTTP 200."""
+        """Give the envelope, which must come with HTTP 200, or its own status where there is no such action."""
         response = self.http.post(
             f"{self.endpoint}/?Action={action}", data=self.form(**parameters), timeout=(PATIENCE, PATIENCE)
         )
-        assert response.status_code == 200, response.text
-        return dict(response.json())
+        envelope = dict(response.json())
+        none = envelope["Code"] in ("UnsupportedAction", "InvalidAction.NotFound")
+        assert response.status_code == (envelope["HttpStatusCode"] if none else 200), response.text
+        return envelope
 
     def data(self, action: str, **parameters: object) -> Any:
         envelope = self.ask(action, **parameters)

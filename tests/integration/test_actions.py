@@ -434,10 +434,48 @@ class TestCreateMcpSession:
             "LoginRegionId": "cn-hangzhou",
             "SdkStats": "{}",
             "SessionId": "",
-            "McpPolicyId": "p",
-            "Timeout": "1",
+            "ExternalUserId": "me",
+            "ManualRelease": "True",
+            "LoadSkill": "False",
+            "EnableRecord": "False",
+            "VpcResource": "false",
         }
-        assert asker.ask("CreateMcpSession", ImageId="linux_latest", **ignored)["Success"]
+        made = asker.data("CreateMcpSession", ImageId="linux_latest", **ignored)
+        assert made["NotApplied"] == []
+
+    def test_what_does_not_end_a_session_here_is_told_as_not_applied(self, asker: Asker) -> None:
+        made = asker.data("CreateMcpSession", Timeout="5", MaxRuntime="30")
+        assert made["NotApplied"] == ["MaxRuntime", "Timeout"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("ContextId", "SdkCtx-1"),
+            ("EnableRecord", "True"),
+            ("ExtraConfigs", '{"Mobile": {}}'),
+            ("ExtraConfigs.Mobile.LockResolution", "true"),
+            ("LoadSkill", "true"),
+            ("McpPolicyId", "policy"),
+            ("NetworkId", "network"),
+            ("SessionId", "s-1"),
+            ("Skills", '["one"]'),
+            ("Skills.1", "one"),
+            ("VpcResource", "true"),
+        ],
+    )
+    def test_what_has_no_meaning_here_is_refused_by_name(self, asker: Asker, name: str, value: str) -> None:
+        answer = asker.ask("CreateMcpSession", **{name: value})
+        assert code(answer) == "UnsupportedParameter"
+        assert answer["Message"].startswith(f"{name} of CreateMcpSession")
+        assert asker.data("ListSession") == []
+
+    @pytest.mark.parametrize("name", ["Timeout", "MaxRuntime"])
+    def test_a_time_that_is_no_number_is_refused(self, asker: Asker, name: str) -> None:
+        assert code(asker.ask("CreateMcpSession", **{name: "soon"})) == "InvalidParameter.Malformed"
+
+    def test_the_same_binding_twice_is_refused(self, asker: Asker) -> None:
+        bindings = [{"ContextId": asker.context(), "Path": path} for path in ("/a", "/a/")]
+        assert code(asker.ask("CreateMcpSession", PersistenceDataList=bindings)) == "InvalidBinding.PathAlreadyBound"
 
     @pytest.mark.parametrize(
         ("binding", "wanted"),
@@ -503,6 +541,15 @@ class TestBindContexts:
         binding = {"ContextId": asker.context("other"), "Path": "/below"}
         answer = asker.ask("BindContexts", SessionId=asker.session(), PersistenceDataList=[binding])
         assert code(answer) == "InvalidBinding.Overlap"
+
+    def test_the_same_context_at_the_same_path_again_is_refused(self, asker: Asker) -> None:
+        session = asker.session()
+        policy = json.dumps({"uploadPolicy": {"autoUpload": False}})
+        again = {"ContextId": asker.context(), "Path": "//", "Policy": policy}
+        answer = asker.ask("BindContexts", SessionId=session, PersistenceDataList=[again])
+        assert code(answer) == "InvalidBinding.PathAlreadyBound"
+        (kept,) = asker.data("DescribeSessionContexts", SessionId=session)
+        assert kept["Policy"] != policy
 
     def test_a_live_mount_is_refused(self, asker: Asker) -> None:
         binding = {"ContextId": asker.context("other"), "Path": "/x", "type": "mount", "mountConfig": {"a": 1}}
@@ -707,7 +754,9 @@ class TestGetSession:
         told = asker.data("GetSession", SessionId=session)
         assert (told["SessionId"], told["Status"]) == (session, "RUNNING")
         assert told["contexts"] == [{"id": asker.context(), "name": "project"}]
-        assert {"AppInstanceId", "ResourceId", "ResourceUrl"} <= set(told)
+        assert told["AppInstanceId"]
+        assert told["ResourceUrl"].startswith(f"{asker.endpoint}/")
+        assert told["ResourceUrl"].endswith(f"resourceId={told['ResourceId']}")
 
 
 class TestGetSessionDetail:
@@ -715,8 +764,15 @@ class TestGetSessionDetail:
         session = asker.session(ImageId="linux_latest")
         query = {"Action": "GetSessionDetail", "SessionId": session}
         told = requests.post(asker.endpoint, params=query, data=asker.form(), timeout=30).json()["Data"]
-        assert (told["Id"], told["Status"], told["EndReason"]) == (session, "RUNNING", "")
+        assert (told["SessionId"], told["Status"], told["EndReason"]) == (session, "RUNNING", "")
         assert told["ImageId"] == "linux_latest"
+
+    def test_its_id_is_a_number_of_its_own_that_javascript_can_hold(self, asker: Asker) -> None:
+        sessions = [asker.session(), asker.session()]
+        numbers = [asker.data("GetSessionDetail", SessionId=session)["Id"] for session in sessions]
+        assert all(type(number) is int and 0 <= number < 2**53 for number in numbers)
+        assert numbers[0] != numbers[1]
+        assert numbers[0] == asker.data("GetSessionDetail", SessionId=sessions[0])["Id"]
 
 
 class TestListSession:

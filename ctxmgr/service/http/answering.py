@@ -34,6 +34,7 @@ READING = frozenset(
     ]
 )
 """Actions that wait for nobody: they have threads of their own, since who writes waits for the writer before."""
+NO_ACTION = frozenset(["InvalidAction.NotFound", "UnsupportedAction"])
 SCANNING = frozenset(["PlanSync"])
 """Actions that look at whole directories, which takes as long as it takes."""
 
@@ -45,7 +46,8 @@ class Answer:
     Attributes:
         status: of HTTP. An answer that the service decided on, be it a refusal, comes with 200: from any other status
             AgentBay's SDKs make an exception that hides the code, where they show ``[Code] Message`` otherwise. Only
-            that the service failed, or is closing, is told to whatever stands in between as well.
+            that the service failed, or is closing, is told to whatever stands in between as well; and that an action
+            is none of this service's, whose refusal with 200 some of these SDKs take for a success without data.
     """
 
     status: int
@@ -127,6 +129,6 @@ class Answering:
 def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> Answer:
     """Give an envelope as an answer."""
     status = envelope["HttpStatusCode"]
-    if status < 500:
+    if status < 500 and envelope["Code"] not in NO_ACTION:
         status = 200
     return Answer(status, encoded(envelope), envelope["Code"], envelope["RequestId"], caller, parked)

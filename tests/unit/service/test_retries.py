@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from ctxmgr.service.retries import LONGEST_SECONDS, Retries
@@ -41,7 +43,7 @@ def test_it_is_tried_again_after_longer_and_longer_pauses_and_told_once(caplog: 
         retries.each(["a"], job.run)
         if job.done:
             tried.append(second)
-    pauses = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(tried)]
     assert pauses[:4] == [1, 2, 4, 8]
     assert pauses[-1] == LONGEST_SECONDS
     assert len(caplog.messages) == 1
