@@ -197,9 +197,10 @@ def list_files(invocation: Invocation, name: str) -> None:
 @file.command("get")
 @click.argument("name", metavar="NAME")
 @click.argument("path", metavar="PATH")
-@click.argument("target", metavar="TARGET", type=click.Path(readable=False), callback=_named)
+@click.argument("target", metavar="TARGET", type=click.Path(readable=False), callback=named)
 @click.option("--revision", metavar="N", type=click.IntRange(min=1), help="As it was at that revision.")
-@_answering
+@answering
+@places
 @click.pass_obj
 def get_file(invocation: Invocation, name: str, path: str, target: str, revision: int | None) -> None:
     """Fetch one file of a context, PATH in it, to TARGET.

@@ -8,6 +8,7 @@ from typing import Any
 from . import (
     contextactions,
     fileactions,
+    filetransfer,
     historyactions,
     labelactions,
     rootproof,
@@ -33,7 +34,7 @@ ACTIONS: Mapping[str, Action] = {
     "DescribeContextFile": fileactions.describe_context_file,
     "DescribeContextFiles": fileactions.describe_context_files,
     "DescribeSessionContexts": sessionactions.describe_session_contexts,
-    "GetAndLoadInternalContext": sessionactions.internal_contexts,
+    "GetAndLoadInternalContext": filetransfer.internal_contexts,
     "GetContext": contextactions.get_context,
     "GetContextFileDownloadUrl": urlactions.download_url,
     "GetContextFileUploadUrl": urlactions.upload_url,

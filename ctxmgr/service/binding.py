@@ -22,7 +22,7 @@ from .policy import Policy, read_policy
 from .sessions import Binding, Session
 from .tasks import DOWNLOAD
 
-__all__ = ["Wanted", "bind", "wanted_bindings"]
+__all__ = ["Wanted", "bind", "wanted_binding", "wanted_bindings"]
 
 MAX_BINDINGS = 100
 
@@ -47,7 +47,7 @@ def wanted_bindings(parameters: Parameters) -> list[Wanted]:
     items = parameters.json_list("PersistenceDataList") or []
     if len(items) > MAX_BINDINGS:
         raise malformed("PersistenceDataList", f"a list of {len(items)}", f"a list of at most {MAX_BINDINGS} bindings")
-    return [_wanted(item) for item in items]
+    return [wanted_binding(item) for item in items]
 
 
 def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted]) -> list[str]:
@@ -90,7 +90,12 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
     return queued
 
 
-def _wanted(item: Any) -> Wanted:
+def wanted_binding(item: Any) -> Wanted:
+    """Read one binding of ``PersistenceDataList``.
+
+    Raises:
+        ServiceError: as ``wanted_bindings``.
+    """
     if not isinstance(item, dict):
         raise malformed("PersistenceDataList", item, "a list of objects with ContextId, Path and Policy")
     kind = item.get("type", item.get("Type"))

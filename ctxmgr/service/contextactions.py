@@ -21,10 +21,11 @@ MAX_PAGE = 1000
 def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ListContexts: the account's contexts, or those bound in one session, newest first.
 
-    Contexts have no types here, so those of any ``ContextType`` are none.
+    The only ``ContextType`` here is ``file_transfer``: those for the transfer of files, told only when asked for.
     """
     size = parameters.number("MaxResults", 10, least=1, most=MAX_PAGE)
-    if parameters.text("ContextType"):
+    kind = parameters.text("ContextType")
+    if kind not in ("", "file_transfer"):
         return {"Data": [], "NextToken": "", "MaxResults": size, "TotalCount": 0}
     engine.end_lost_tasks()
     session_id = parameters.text("SessionId")
@@ -32,7 +33,12 @@ def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[
         if session_id:
             sessions.find_live(connection, account, session_id)
         page = contexts.listed(
-            connection, account, session_id=session_id, token=parameters.text("NextToken"), size=size
+            connection,
+            account,
+            session_id=session_id,
+            token=parameters.text("NextToken"),
+            size=size,
+            transfer=bool(kind),
         )
     return {
         "Data": [_described(row) for row in page.rows],

@@ -14,9 +14,23 @@ from .clock import now_ms
 from .identifiers import CONTEXT_PREFIX, new_id, unlike_an_id
 from .paging import Page, page_of
 
-__all__ = ["checked_name", "create", "find", "find_named", "listed", "missing", "remove", "rename"]
+__all__ = [
+    "checked_name",
+    "create",
+    "create_transfer",
+    "find",
+    "find_named",
+    "is_transfer",
+    "listed",
+    "missing",
+    "remove",
+    "remove_transfer",
+    "rename",
+]
 
 MAX_NAME = 255
+TRANSFER = f"{CONTEXT_PREFIX}transfer-"
+"""How the ids of contexts begin that are not their users' but the service's own, for the transfer of files."""
 
 
 def checked_name(name: str) -> str:
@@ -42,11 +56,26 @@ def create(connection: Connection, account: str, name: str) -> Row[Any]:
     Raises:
         ServiceError: ``InvalidContext.Duplicate`` where the account has a context of that name.
     """
+    return _create(connection, account, new_id(CONTEXT_PREFIX), name)
+
+
+def create_transfer(connection: Connection, account: str, session_id: str) -> str:
+    """Make the context for the transfer of a session's files, and give its id, which is its name too."""
+    identifier = TRANSFER + session_id
+    _create(connection, account, identifier, identifier)
+    return identifier
+
+
+def is_transfer(context_id: str) -> bool:
+    """Tell whether a context is the service's own for the transfer of files."""
+    return context_id.startswith(TRANSFER)
+
+
+def _create(connection: Connection, account: str, identifier: str, name: str) -> Row[Any]:
     checked_name(name)
     if find_named(connection, account, name) is not None:
         raise _duplicate(name)
     now = now_ms()
-    identifier = new_id(CONTEXT_PREFIX)
     row = {"id": identifier, "account": account, "name": name, "head": 0, "created_ms": now, "used_ms": now}
     connection.execute(insert(contexts).values(row))
     return find(connection, account, identifier)
@@ -69,9 +98,16 @@ def find_named(connection: Connection, account: str, name: str) -> Row[Any] | No
     return connection.execute(_of(account).where(contexts.c.name == name)).one_or_none()
 
 
-def listed(connection: Connection, account: str, *, session_id: str, token: str, size: int) -> Page:
-    """Read one page of an account's contexts, of one session's where its id is given, newest first."""
-    rows = _of(account)
+def listed(
+    connection: Connection, account: str, *, session_id: str, token: str, size: int, transfer: bool = False
+) -> Page:
+    """Read one page of an account's contexts, of one session's where its id is given, newest first.
+
+    Args:
+        transfer: read those for the transfer of files, which are not among the others.
+    """
+    own = contexts.c.id.startswith(TRANSFER, autoescape=True)
+    rows = _of(account).where(own if transfer else ~own)
     if session_id:
         bound = select(bindings.c.context_id).where(bindings.c.session_id == session_id)
         rows = rows.where(contexts.c.id.in_(bound))
@@ -99,6 +135,15 @@ def remove(connection: Connection, account: str, context_id: str) -> None:
         ServiceError: ``InvalidContext.NotFound``.
     """
     find(connection, account, context_id)
+    _remove(connection, context_id)
+
+
+def remove_transfer(connection: Connection, session_id: str) -> None:
+    """Delete the context for the transfer of a session's files, if there is one."""
+    _remove(connection, TRANSFER + session_id)
+
+
+def _remove(connection: Connection, context_id: str) -> None:
     for table in (files, revisions, bindings, lifecycles):
         connection.execute(delete(table).where(table.c.context_id == context_id))
     connection.execute(delete(tasks).where(tasks.c.session_id == context_id))

@@ -55,9 +55,10 @@ class Queue:
     node_id: str
     added: list[tuple[Task, str]]
 
-    def add(self, session: Session, binding: Binding, mode: str, *, discard: bool = False) -> str:
-        """Queue a sync of one of a session's bindings, and give its task's id."""
-        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, discard=discard)
+    def add(self, session: Session, binding: Binding, mode: str, path: str = "", *, discard: bool = False) -> str:
+        """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
+        path = path or binding.path
+        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, path, discard=discard)
         if new:
             self.added.append((task, session.root))
         return task.id

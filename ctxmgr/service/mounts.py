@@ -17,6 +17,7 @@ __all__ = [
     "is_within",
     "joined",
     "normalised",
+    "part_of",
     "session_root",
     "slashed",
     "workspace_directory",
@@ -69,6 +70,11 @@ def ancestors(path: bytes) -> list[bytes]:
 def is_within(path: str, folder: str) -> bool:
     """Tell whether a real path is a folder's own or lies below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def part_of(mount: str, path: str) -> str:
+    """Return a path at or below a mount path, as a client spells it, relative to that; "" for the mount path itself."""
+    return normalised(path)[len(mount.rstrip("/")) :].lstrip("/")
 
 
 def joined(root: str, mount: str) -> str:

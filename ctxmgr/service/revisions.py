@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, select, update
 
 from .catalog import contexts, files, revisions
 from .clock import now_ms
@@ -15,7 +15,7 @@ from .entries import DIRECTORY, Entry, Manifest, absolute, parent
 from .insertion import bulk_insert
 from .mounts import ancestors, context_prefix
 
-__all__ = ["HeadMoved", "commit", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
+__all__ = ["HeadMoved", "commit", "ever_held", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
 
 DIGEST = 32
 PARENT_MODE = 0o755
@@ -57,6 +57,13 @@ def manifest(connection: Connection, context_id: str, mount: str, *, revision: i
     found = _entries(connection.execute(rows), prefix)
     _add_parents(found)
     return found
+
+
+def ever_held(connection: Connection, context_id: str, path: bytes) -> bool:
+    """Whether a context holds something at or below an absolute path, or did at an earlier revision."""
+    at = or_(files.c.path == path, and_(*_below(files, path + b"/")))
+    rows = select(files.c.path).where(files.c.context_id == context_id, at).limit(1)
+    return connection.execute(rows).first() is not None
 
 
 def rows_below(connection: Connection, context_id: str, prefix: bytes) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from .entries import parent
 from .mounts import is_within
 from .parameters import malformed
 
-__all__ = ["Selection", "WhiteList", "check_white_lists"]
+__all__ = ["Part", "Selection", "WhiteList", "check_white_lists"]
 
 MAX_PATTERN = 1000
 MAX_PROGRAM_BYTES = 1 << 20
@@ -99,6 +99,24 @@ class Selection:
             if keep or at is not below[0]:
                 self._known[at] = states
         return states
+
+
+class Part(Selection):
+    """What a selection, or everything, holds of one path: itself and what lies below it."""
+
+    def __init__(self, path: bytes, selection: Selection | None) -> None:
+        self._path = path
+        self._selection = selection
+
+    def includes(self, path: bytes) -> bool:
+        return self._covers(path) and (self._selection is None or self._selection.includes(path))
+
+    def may_hold(self, path: bytes) -> bool:
+        on_the_way = not path or self._path.startswith(path + b"/")
+        return (on_the_way or self._covers(path)) and (self._selection is None or self._selection.may_hold(path))
+
+    def _covers(self, path: bytes) -> bool:
+        return path == self._path or path.startswith(self._path + b"/")
 
 
 class _Rule:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ctxmgr.errors import ServiceError
 
-from . import sessions
+from . import contexts, sessions
 from .binding import bind, wanted_bindings
 from .clock import timestamp
 from .engine import Engine
@@ -29,7 +29,6 @@ __all__ = [
     "describe_session_contexts",
     "get_session",
     "get_session_detail",
-    "internal_contexts",
     "list_sessions",
     "refresh_session",
     "refuse_if_ending",
@@ -96,6 +95,7 @@ def describe_session_contexts(engine: Engine, account: str, parameters: Paramete
                 "BindTime": timestamp(binding.bound_ms),
             }
             for binding, name in bound
+            if not contexts.is_transfer(binding.context_id)
         ]
     }
 
@@ -106,7 +106,7 @@ def get_session(engine: Engine, account: str, parameters: Parameters) -> dict[st
     with engine.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
         bound = sessions.bound(connection, session_id)
-    names = {binding.context_id: name for binding, name in bound}
+    names = {binding.context_id: name for binding, name in bound if not contexts.is_transfer(binding.context_id)}
     described = _described(session, parameters)
     described["contexts"] = [{"id": context_id, "name": name} for context_id, name in names.items()]
     return {"Data": {**described, "Status": session.status, "Success": True}}
@@ -206,13 +206,6 @@ def refresh_session(engine: Engine, account: str, parameters: Parameters) -> dic
     with engine.catalog.read() as connection:
         sessions.find_live(connection, account, parameters.required("SessionId"))
     return {}
-
-
-def internal_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer GetAndLoadInternalContext: a session here has no contexts but those it binds."""
-    with engine.catalog.read() as connection:
-        sessions.find_live(connection, account, parameters.required("SessionId"))
-    return {"Data": []}
 
 
 def refuse_if_ending(session: Session) -> None:

@@ -15,6 +15,7 @@ from ctxmgr.errors import ServiceError
 from .catalog import bindings, contexts, sessions, tasks
 from .catalog import labels as label_rows
 from .clock import now_ms
+from .contexts import remove_transfer
 from .identifiers import unlike_an_id
 from .insertion import bulk_insert
 from .paging import Page, page_of
@@ -260,6 +261,7 @@ def settle(connection: Connection, session_id: str) -> None:
         values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}"}
     else:
         connection.execute(delete(bindings).where(bindings.c.session_id == session_id))
+        remove_transfer(connection, session_id)
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
 
 

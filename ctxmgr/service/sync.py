@@ -25,13 +25,14 @@ from .faults import WorkspaceChanged
 from .healing import Healing
 from .locks import held
 from .monitor import Monitor
-from .mounts import workspace_directory
+from .mounts import part_of, workspace_directory
+from .partial import check_known, told_of
 from .plan import Change, Plan
 from .policy import Policy
 from .reconcile import Reconciled, reconcile, with_unselected
 from .rowchange import RowChange, back, located, repacked
 from .scan import Scan, scan, store_files
-from .selection import Selection
+from .selection import Part, Selection
 from .sessions import Binding
 from .state import WorkspaceState, advance, load_state, save_state
 from .tasks import DOWNLOAD, UPLOAD, Outcome, Task
@@ -60,7 +61,9 @@ class _Place:
         context_id, mount, policy: the binding's.
         directory: the workspace's real path.
         state: the file of what the workspace had at its last sync.
-        selection: what the policy's white lists select.
+        part: what alone is synced, relative to the mount path; empty for all of it.
+        white_listed: what the policy's white lists select.
+        selection: that as far as it lies in the part.
     """
 
     context_id: str
@@ -68,7 +71,12 @@ class _Place:
     policy: Policy
     directory: str
     state: Path
-    selection: Selection | None
+    part: bytes
+    white_listed: Selection | None
+
+    @property
+    def selection(self) -> Selection | None:
+        return Part(self.part, self.white_listed) if self.part else self.white_listed
 
 
 class Syncs:
@@ -114,15 +122,18 @@ class Syncs:
             else:
                 return
 
-    def preview(self, root: str, binding: Binding, mode: str, *, discard: bool = False) -> Preview:
-        """Tell what a sync would do. Nothing is written, and a sync that runs meanwhile is not waited for."""
-        place = self._placed(binding.context_id, binding.mount, binding.policy, root)
+    def preview(self, root: str, binding: Binding, mode: str, path: str, *, discard: bool = False) -> Preview:
+        """Return what a sync of a binding, or of a path below its mount path, would do.
+
+        Nothing is written, and a sync that runs meanwhile is not waited for.
+        """
+        place = self._placed(binding.context_id, binding.mount, path, binding.policy, root)
         state = self._state(place)
         found = scan(place.directory, state, selection=place.selection)
         view = self._view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
-        planned = _planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
+        planned = self._planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
         plan = planned.plan
         conflicts = of_upload(plan, view) if mode == UPLOAD else of_download(plan, view, found.manifest, 0)
         return Preview(plan, _skipped(found, planned), conflicts)
@@ -150,7 +161,7 @@ class Syncs:
         while True:
             monitor.check()
             view = self._view(place, monitor.check, healing.ensure)
-            reconciled = _planned(place, view, state, found, UPLOAD, task.delete)
+            reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
             healing.ensure(planned.put)
             revision = view.origins.head
@@ -215,7 +226,7 @@ class Syncs:
             monitor.check()
             view = self._view(place, monitor.check)
             head = view.origins.head
-            reconciled = _planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
+            reconciled = self._planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
             planned = reconciled.plan
             conflicts = of_download(planned, view, found.manifest, head + 1)
             if not planned.losers:
@@ -242,12 +253,15 @@ class Syncs:
         with self._catalog.read() as connection:
             revisions.head_of(connection, task.context_id)
             policy = sessions.policy_of(connection, task.session_id, task.context_id, task.mount)
-        return self._placed(task.context_id, task.mount, policy, root, make=make)
+        return self._placed(task.context_id, task.mount, task.path, policy, root, make=make)
 
-    def _placed(self, context_id: str, mount: str, policy: Policy, root: str, *, make: bool = False) -> _Place:
+    def _placed(
+        self, context_id: str, mount: str, path: str, policy: Policy, root: str, *, make: bool = False
+    ) -> _Place:
         directory = workspace_directory(root, mount, make=make)
         state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
-        return _Place(context_id, mount, policy, directory, state, Selection.of(policy.white_lists, mount))
+        part = os.fsencode(part_of(mount, path))
+        return _Place(context_id, mount, policy, directory, state, part, Selection.of(policy.white_lists, mount))
 
     def _state(self, place: _Place) -> WorkspaceState:
         """Load what the workspace had at its last sync, also when that ended between its commit and this file."""
@@ -276,24 +290,35 @@ class Syncs:
         # Before the archives among them are read.
         for rows in origins.rows:
             ensure(rows)
-        view = view_of(origins, place.policy, place.selection, self.archives, check)
+        # As a whole, also for a sync of a part: what an archive elsewhere unpacks to is there, and not deleted.
+        view = view_of(origins, place.policy, place.white_listed, self.archives, check)
         if view.files is not view.rows:
             ensure(view.files)
         return view
 
-
-def _planned(
-    place: _Place,
-    view: View,
-    state: WorkspaceState,
-    found: Scan,
-    mode: str,
-    delete: bool,
-    *,
-    discard: bool = False,
-) -> Reconciled:
-    side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
-    return reconcile(view, state, found, mode=side, delete=delete, selection=place.selection, discard=discard)
+    def _planned(
+        self,
+        place: _Place,
+        view: View,
+        state: WorkspaceState,
+        found: Scan,
+        mode: str,
+        delete: bool,
+        *,
+        discard: bool = False,
+    ) -> Reconciled:
+        side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
+        selection = place.selection
+        planned = reconcile(view, state, found, mode=side, delete=delete, selection=selection, discard=discard)
+        if not place.part:
+            return planned
+        part = Part(place.part, place.white_listed)
+        if not any(
+            map(part.includes, chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files))
+        ):
+            with self._catalog.read() as connection:
+                check_known(connection, place.context_id, place.policy.origins or (place.mount,), place.part)
+        return told_of(part, planned, view, mode=side)
 
 
 def _commit(connection: Connection, task: Task, change: RowChange, head: int, note: str, *, workspace: str = "") -> int:

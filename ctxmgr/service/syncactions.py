@@ -18,7 +18,7 @@ from .engine import Engine
 from .entries import Manifest
 from .faults import WorkspaceError
 from .identifiers import unlike_an_id
-from .mounts import normalised
+from .mounts import is_within, normalised
 from .parameters import Parameters, malformed
 from .sessionactions import refuse_if_ending
 from .sessions import Binding
@@ -36,16 +36,15 @@ MODES = (tasks.UPLOAD, tasks.DOWNLOAD)
 
 
 def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer SyncContext: queue a sync of the bindings that the request names, or of all."""
+    """Answer SyncContext: queue a sync of what the request names, or of all bindings."""
     session_id, mode = parameters.required("SessionId"), _mode(parameters)
-    context_id, mount = parameters.text("ContextId"), _mount(parameters)
     discard = _discard(parameters, mode)
     engine.end_lost_tasks(now=True)
     with engine.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
-        bindings = _chosen(queue.connection, session_id, context_id, mount)
-        queued = [queue.add(session, binding, mode, discard=discard) for binding in bindings]
+        chosen = _chosen(queue.connection, session_id, mode, parameters)
+        queued = [queue.add(session, *each, discard=discard) for each in chosen]
     return {"Data": {"TaskIds": queued}}
 
 
@@ -98,14 +97,14 @@ def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str,
     discard = _discard(parameters, mode)
     with engine.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
-        bindings = _chosen(connection, session_id, parameters.text("ContextId"), _mount(parameters))
+        chosen = _chosen(connection, session_id, mode, parameters)
     changes: list[dict[str, Any]] = []
     skipped: list[list[str]] = []
     conflicts: list[dict[str, Any]] = []
     unchanged = kept_local = 0
-    for binding in bindings:
+    for binding, _, path in chosen:
         try:
-            preview = engine.syncs.preview(session.root, binding, mode, discard=discard)
+            preview = engine.syncs.preview(session.root, binding, mode, path, discard=discard)
         except WorkspaceError as error:
             raise ServiceError("InvalidBinding.Directory", str(error)) from error
         changes += _changes(binding, preview)
@@ -151,7 +150,7 @@ def _rows(connection: Connection, account: str, parameters: Parameters) -> list[
         return tasks.named(connection, session_id, named)
     mode = parameters.text("TaskType")
     return tasks.listed(
-        connection, session_id, context_id=parameters.text("ContextId"), mount=_mount(parameters), mode=mode
+        connection, session_id, context_id=parameters.text("ContextId"), path=parameters.text("Path"), mode=mode
     )
 
 
@@ -189,16 +188,23 @@ def _discard(parameters: Parameters, mode: str) -> bool:
     return discard
 
 
-def _mount(parameters: Parameters) -> str:
-    path = parameters.text("Path")
-    return normalised(path) if path else ""
+def _chosen(
+    connection: Connection, session_id: str, mode: str, parameters: Parameters
+) -> list[tuple[Binding, str, str]]:
+    """Return what a request names, as binding, mode and path: a part of one binding, or bindings as a whole.
 
-
-def _chosen(connection: Connection, session_id: str, context_id: str, mount: str) -> list[Binding]:
-    """Give the bindings that a request names; all of them where it names none."""
+    A request that names nothing means all of them, but not the service's own for the transfer of files.
+    """
+    context_id, path = parameters.text("ContextId"), parameters.text("Path")
+    mount = normalised(path) if path else ""
     bound = sessions.bindings_of(connection, session_id)
-    chosen = [item for item in bound if context_id in ("", item.context_id) and mount in ("", item.mount)]
-    if not chosen and (context_id or mount):
+    if not context_id and not mount:
+        return [(item, mode, item.path) for item in bound if not contexts.is_transfer(item.context_id)]
+    of_context = [item for item in bound if context_id in ("", item.context_id)]
+    chosen = [(item, mode, item.path) for item in of_context if mount in ("", item.mount)]
+    # No binding lies in another, so there is one that holds a path at most.
+    chosen = chosen or [(item, mode, path) for item in of_context if is_within(mount, item.mount)]
+    if not chosen:
         asked = " at ".join(filter(None, (context_id and f"context {context_id!r}", mount and repr(mount))))
         there = ", ".join(f"{item.context_id!r} at {item.path!r}" for item in bound) or "nothing"
         raise ServiceError(

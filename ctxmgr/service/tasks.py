@@ -16,6 +16,7 @@ from .catalog import tasks
 from .clock import now_ms
 from .conflicts import Conflicts
 from .identifiers import new_id
+from .mounts import normalised, part_of
 
 __all__ = [
     "CLEAR",
@@ -48,6 +49,7 @@ __all__ = [
 WAITING, RUNNING, SUCCESS, FAILED = "Waiting", "Running", "Success", "Failed"
 UPLOAD, DOWNLOAD = "upload", "download"
 CLEAR, RESTORE = "clear", "restore"
+MAX_PARTS = 100
 
 
 # Made once: it is asked at every poll.
@@ -67,6 +69,7 @@ class Task:
     """What a task is to do.
 
     Attributes:
+        path: the mount path as the client spelled it, or the path below it that alone is to be synced.
         session_id: whose it is; the context's own id for one that changes a context without a session.
         revision: what a restore goes back to.
         discard: whether a download gives up what only the workspace changed.
@@ -131,14 +134,15 @@ def queue(
     account: str,
     binding: sessions.Binding,
     mode: str,
+    path: str,
     *,
     discard: bool = False,
 ) -> tuple[Task, bool]:
-    """Queue a sync of a binding.
+    """Queue a sync of a binding, or of what lies at a path below its mount path.
 
     Returns:
-        the task, and whether it is new: where the binding's last task is of the same mode and has not begun, that
-        one is shared, since its scan is still to come and so sees all that this one would.
+        the task, and whether it is new: where the binding's last task is of the same path and mode and has not begun,
+        that one is shared, since its scan is still to come and so sees all that this one would.
     """
     same = (
         (tasks.c.session_id == binding.session_id)
@@ -148,15 +152,16 @@ def queue(
     rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1).with_for_update()
     last = connection.execute(rows).one_or_none()
     delete = binding.policy.sync_local_file
-    alike = (WAITING, mode, node_id, delete, discard)
-    if last is not None and (last.status, last.mode, last.node_id, last.delete, last.discard) == alike:
+    wanted = (WAITING, path, mode, node_id, delete, discard)
+    found = None if last is None else (last.status, last.path, last.mode, last.node_id, last.delete, last.discard)
+    if last is not None and found == wanted:
         return task_of(last), False
     task = Task(
         new_id("task-"),
         binding.session_id,
         binding.context_id,
         binding.mount,
-        binding.path,
+        path,
         mode,
         delete,
         node_id=node_id,
@@ -249,16 +254,32 @@ def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[R
 
 
 def listed(
-    connection: Connection, session_id: str, *, context_id: str = "", mount: str = "", mode: str = ""
+    connection: Connection, session_id: str, *, context_id: str = "", path: str = "", mode: str = ""
 ) -> list[Row[Any]]:
-    """Give the latest task's row per context, mount path and mode, and all that have not ended, oldest first."""
-    groups = (tasks.c.context_id, tasks.c.mount, tasks.c.mode)
+    """Give the latest task's row per context, path and mode, and all that have not ended, oldest first.
+
+    Of the paths below mount paths, only those that were synced last are told where no path is asked for.
+
+    Args:
+        path: as the client spells it: a mount path, or a path below one.
+    """
+    groups = (tasks.c.context_id, tasks.c.mount, tasks.c.path, tasks.c.mode)
     latest = select(func.max(tasks.c.number)).where(tasks.c.session_id == session_id).group_by(*groups)
     rows = _of(session_id).where(or_(tasks.c.number.in_(latest), tasks.c.finished_ms.is_(None)))
-    for column, value in zip(groups, (context_id, mount, mode), strict=True):
+    for column, value in ((tasks.c.context_id, context_id), (tasks.c.mode, mode)):
         if value:
             rows = rows.where(column == value)
-    return list(connection.execute(rows.order_by(tasks.c.number)))
+    if path:
+        wanted = normalised(path)
+        name = wanted.rpartition("/")[2]
+        # However a path is spelled, its last name is in it.
+        rows = rows.where(or_(tasks.c.path.contains(name, autoescape=True), tasks.c.mount == wanted))
+        found = connection.execute(rows.order_by(tasks.c.number))
+        return [row for row in found if normalised(row.path) == wanted]
+    told = list(connection.execute(rows.order_by(tasks.c.number)))
+    parts = [row.number for row in told if row.finished_ms is not None and part_of(row.mount, row.path)]
+    forgotten = set(parts[:-MAX_PARTS])
+    return [row for row in told if row.number not in forgotten]
 
 
 def task_of(row: Row[Any]) -> Task:

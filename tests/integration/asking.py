@@ -52,8 +52,8 @@ class Asker:
     def context(self, name: str = "project") -> str:
         return str(self.data("GetContext", Name=name, AllowCreate=True)["Id"])
 
-    def session(self, **parameters: object) -> str:
-        binding = {"ContextId": self.context(), "Path": "/"}
+    def session(self, path: str = "/", **parameters: object) -> str:
+        binding = {"ContextId": self.context(), "Path": path}
         made = self.data("CreateMcpSession", PersistenceDataList=[binding], **parameters)
         for task in made["TaskIds"]:
             self.wait(made["SessionId"], task)

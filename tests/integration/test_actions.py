@@ -375,7 +375,7 @@ class TestSyncContext:
         assert entry["path"] == "/two"
 
     def test_what_is_not_bound_is_refused(self, asker: Asker) -> None:
-        session = asker.session()
+        session = asker.session(path="/data")
         assert code(asker.ask("SyncContext", SessionId=session, Path="/none")) == "InvalidBinding.NotFound"
         other = asker.context("other")
         assert code(asker.ask("SyncContext", SessionId=session, ContextId=other)) == "InvalidBinding.NotFound"
@@ -401,7 +401,11 @@ class TestPlanSync:
         assert names(asker, asker.context()) == []
 
     def test_what_is_not_bound_is_refused(self, asker: Asker) -> None:
-        assert code(asker.ask("PlanSync", SessionId=asker.session(), Path="/none")) == "InvalidBinding.NotFound"
+        session = asker.session(path="/data")
+        assert code(asker.ask("PlanSync", SessionId=session, Path="/none")) == "InvalidBinding.NotFound"
+
+    def test_a_path_below_a_binding_where_nothing_is_is_not_found(self, asker: Asker) -> None:
+        assert code(asker.ask("PlanSync", SessionId=asker.session(), Path="/none")) == "InvalidFile.NotFound"
 
 
 class TestProveRoot:
@@ -900,9 +904,29 @@ class TestGetLabel:
 
 
 class TestGetAndLoadInternalContext:
-    def test_there_is_none(self, asker: Asker) -> None:
+    def test_of_other_types_there_is_none(self, asker: Asker) -> None:
         session = asker.session()
         assert asker.data("GetAndLoadInternalContext", SessionId=session, ContextTypes=["browser"]) == []
+
+    def test_a_file_comes_into_the_session_and_back(self, asker: Asker) -> None:
+        made = asker.data("CreateMcpSession")
+        session, root = made["SessionId"], Path(made["Root"])
+        asked = {"SessionId": session, "ContextTypes.1": "file_transfer"}
+        (transfer,) = asker.data("GetAndLoadInternalContext", **asked)
+        path = f"{transfer['ContextPath']}/sub/file"
+        put(asker, transfer["ContextId"], path, b"sent")
+        named = {"SessionId": session, "ContextId": transfer["ContextId"], "Path": path}
+        (task,) = asker.data("SyncContext", Mode="download", **named)["TaskIds"]
+        assert asker.wait(session, task)["status"] == "Success"
+        (entry,) = entries(asker.data("GetContextInfo", TaskType="download", **named))
+        assert (entry["path"], entry["status"]) == (path, "Success")
+        file = root / path.lstrip("/")
+        assert file.read_bytes() == b"sent"
+        file.write_bytes(b"worked on")
+        (task,) = asker.data("SyncContext", Mode="upload", **named)["TaskIds"]
+        assert asker.wait(session, task)["files"] == 1
+        url = asker.data("GetContextFileDownloadUrl", ContextId=transfer["ContextId"], FilePath=path)["Url"]
+        assert requests.get(url, timeout=30).content == b"worked on"
 
 
 class TestRefreshSessionIdleTime:

@@ -100,9 +100,23 @@ class TestSync:
         assert shown == [(project.id, "/", "Success", 1)]
 
     def test_a_binding_that_is_not_there_is_refused(self, session: Session, project: Context) -> None:
-        result = session.context.sync(project.id, "/nowhere")
+        result = session.context.sync("SdkCtx-another", "/nowhere")
         with pytest.raises(NotFoundError, match="/nowhere"):
             result.raise_for_error()
+
+    def test_a_path_below_a_binding_is_synced_alone(self, session: Session, project: Context, root: Path) -> None:
+        for name in ("file", "other"):
+            (root / name).write_text(name)
+        result = session.context.sync(project.id, "/file")
+        assert (result.success, result.files, [task.path for task in result.tasks]) == (True, 1, ["/file"])
+        assert session.context.sync().files == 1
+
+    def test_a_path_below_a_binding_where_nothing_is_is_a_failure_that_names_it(
+        self, session: Session, project: Context
+    ) -> None:
+        result = session.context.sync(project.id, "/nowhere")
+        assert not result.success
+        assert "nowhere" in result.error_message
 
     def test_a_directory_that_is_gone_is_a_failure_that_names_it(self, session: Session, root: Path) -> None:
         root.rmdir()

@@ -237,9 +237,9 @@ def test_an_action_that_nobody_knows_is_told_as_such(door: Door) -> None:
     assert code(door, "MakeCoffee") == "InvalidAction.NotFound"
 
 
-def test_a_session_has_no_internal_contexts_and_no_idle_time(door: Door) -> None:
+def test_a_session_has_no_other_internal_contexts_and_no_idle_time(door: Door) -> None:
     session = door.session()
-    assert door.data("GetAndLoadInternalContext", SessionId=session, ContextTypes=["file_transfer"]) == []
+    assert door.data("GetAndLoadInternalContext", SessionId=session, ContextTypes=["browser"]) == []
     door.answer("RefreshSessionIdleTime", SessionId=session)
     for action in ("GetAndLoadInternalContext", "RefreshSessionIdleTime"):
         assert code(door, action, SessionId="s-absent") == "InvalidMcpSession.NotFound"

@@ -37,6 +37,12 @@ def kept(door: Door, root: Path, files: dict[str, str], **policy: object) -> tup
     return context, session
 
 
+def bind_anew(door: Door, context: str, session: str, **policy: object) -> None:
+    door.data("UnbindContexts", SessionId=session, ContextId=context)
+    bound = [binding(context, "/", **policy)]
+    door.wait(session, door.data("BindContexts", SessionId=session, PersistenceDataList=bound)["TaskIds"])
+
+
 def after(door: Door, days: float) -> int:
     return sweep(door.service._engine.catalog, now_ms() + int(days * DAY_MS), Retries("sweep {}"))
 
@@ -80,17 +86,16 @@ def test_the_clock_is_the_upload_not_the_files_own_time(door: Door, tmp_path: Pa
 def test_only_the_given_paths_are_recycled_and_the_longest_counts(door: Door, tmp_path: Path) -> None:
     files = {"logs/a": "", "logs/keep/b": "", "logs.txt": "", "other/c": "", "one": ""}
     context, session = kept(door, tmp_path / "w", files, **recycle("1Day", "/logs", "one"))
-    bound = [binding(context, "/", **recycle("Forever", "/logs/keep"))]
-    door.data("BindContexts", SessionId=session, PersistenceDataList=bound)
+    bind_anew(door, context, session, **recycle("Forever", "/logs/keep"))
     assert after(door, 400) == 2
     assert door.files(context) == ["/logs", "/logs.txt", "/logs/keep", "/logs/keep/b", "/other", "/other/c"]
 
 
 def test_a_later_policy_replaces_an_earlier_one(door: Door, tmp_path: Path) -> None:
     context, session = kept(door, tmp_path / "w", {"a": "1"}, **recycle("1Day"))
-    door.data("BindContexts", SessionId=session, PersistenceDataList=[binding(context, "/", **recycle("Forever"))])
+    bind_anew(door, context, session, **recycle("Forever"))
     assert after(door, 4000) == 0
-    door.data("BindContexts", SessionId=session, PersistenceDataList=[binding(context, "/")])
+    bind_anew(door, context, session)
     assert after(door, 4000) == 0, "a binding that does not say changes nothing"
 
 
