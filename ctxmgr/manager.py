@@ -65,7 +65,7 @@ class ContextManager:
 
         Args:
             context_id: only tasks of this context, or of the one of this id; ``None`` for all.
-            path: only tasks of this mount path; ``None`` for all.
+            path: only tasks of this mount path, or of this path below one; ``None`` for all.
             task_type: only ``upload`` or only ``download``; ``None`` for both.
 
         Returns:
@@ -96,8 +96,9 @@ class ContextManager:
 
         Args:
             context_id: the context to sync, or its id; ``None`` for all that are bound.
-            path: the mount path it is bound at; ``None`` takes the one it is bound at in the session, and fails with
-                ``Sync.Ambiguous`` if there are several.
+            path: the mount path it is bound at, or a path below that: a file or a directory that alone is synced.
+                ``None`` takes the one it is bound at in the session, and fails with ``Sync.Ambiguous`` if there are
+                several.
             mode: ``upload`` (also if ``None``) or ``download``.
             callback: called once with whether the sync succeeded, whatever happens. With it the call returns as soon
                 as the service has accepted the sync; polling goes on in the background.

@@ -19,11 +19,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import requests
 from agentbay import (
     AgentBay,
+    AgentBayError,
     AgentBayLogger,
     BWList,
     Config,
@@ -45,6 +47,9 @@ def main(endpoint: str, sessions: str) -> None:
     put_by_url(agent_bay, context.id, f"{MOUNT}/by-url.txt", b"put by URL")
     work_in_a_session(agent_bay, context.id, Path(sessions))
     find_it_again(agent_bay, context.id, Path(sessions))
+    with TemporaryDirectory() as local:
+        transfer_files(agent_bay, Path(sessions), Path(local))
+    what_is_refused(agent_bay, context.id)
     clear_and_delete(agent_bay, context)
     print("done")
 
@@ -109,10 +114,6 @@ def work_in_a_session(agent_bay: AgentBay, context_id: str, sessions: Path) -> N
     assert names(agent_bay, context_id, MOUNT) == ["by-url.txt", "notes"], "the white list leaves cache out"
     assert names(agent_bay, context_id, f"{MOUNT}/notes") == ["first.txt"]
 
-    refused = session.command.execute_command("ls")
-    assert not refused.success, "there is no sandbox behind a session"
-    assert "UnsupportedAction" in refused.error_message, refused.error_message
-
     more = good(agent_bay.context.create("sdk-more")).context
     good(session.context.bind(ContextSync.new(more.id, "/more")))
     (sessions / session.session_id / "more" / "late.txt").write_text("bound late")
@@ -138,6 +139,56 @@ def find_it_again(agent_bay: AgentBay, context_id: str, sessions: Path) -> None:
     assert not (folder / "notes" / "first.txt").exists()
     good(session.delete())
     print(f"session {session.session_id}: found {len(found)} files")
+
+
+def transfer_files(agent_bay: AgentBay, sessions: Path, local: Path) -> None:
+    """Send single files into a session, and get what became of them there."""
+    session = good(agent_bay.create(CreateSessionParams())).session
+    inside = session.file_system.get_file_transfer_context_path()
+    assert inside is not None
+    folder = sessions / session.session_id / inside.lstrip("/")
+
+    for content in ("first", "second"):
+        (local / "in.txt").write_text(content)
+        good(session.file_system.upload_file(str(local / "in.txt"), f"{inside}/deep/in.txt"))
+        assert (folder / "deep" / "in.txt").read_text() == content
+    (folder / "out.bin").write_bytes(bytes(range(256)) * 4096)
+    (folder / "stays.txt").write_text("not asked for")
+    got = good(session.file_system.download_file(f"{inside}/out.bin", str(local / "out.bin")))
+    assert got.bytes_received == 1 << 20
+    assert (local / "out.bin").read_bytes() == (folder / "out.bin").read_bytes()
+    missing = session.file_system.download_file(f"{inside}/none", str(local / "none"), wait_timeout=2)
+    assert not missing.success
+    assert not (local / "none").exists()
+
+    transfer = good(session.context.info(path=f"{inside}/out.bin")).context_status_data
+    assert [(item.path, item.task_type, item.status) for item in transfer] == [
+        (f"{inside}/out.bin", "upload", "Success")
+    ]
+    assert names(agent_bay, transfer[0].context_id, inside) == ["deep", "out.bin"]
+    good(session.delete())
+    print(f"session {session.session_id}: sent and got files")
+
+
+def what_is_refused(agent_bay: AgentBay, context_id: str) -> None:
+    """Be refused what a directory can't do."""
+    bound = ContextSync.new(context_id, MOUNT, policy())
+    session = good(agent_bay.create(CreateSessionParams(context_syncs=[bound]))).session
+    refused = session.command.execute_command("ls")
+    assert not refused.success, "there is no sandbox behind a session"
+    assert "UnsupportedAction" in refused.error_message, refused.error_message
+    told = ""
+    try:
+        session.get_link()
+    except AgentBayError as error:
+        told = str(error)
+    assert "UnsupportedAction" in told, "there is nothing to be linked to"
+    again = session.context.bind(bound)
+    assert "PathAlreadyBound" in again.error_message, again.error_message
+    good(session.delete())
+    skilled = agent_bay.create(CreateSessionParams(load_skills=True))
+    assert "UnsupportedParameter" in skilled.error_message, skilled.error_message
+    print("refused what a directory can't do")
 
 
 def clear_and_delete(agent_bay: AgentBay, context: Any) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 from agentbay import (
+    AgentBayError,
     AgentBayLogger,
     AsyncAgentBay,
     BWList,
@@ -32,6 +34,9 @@ async def main(endpoint: str, sessions: str) -> None:
     await put_by_url(agent_bay, context.id, f"{MOUNT}/by-url.txt", b"put by URL")
     await work_in_a_session(agent_bay, context.id, Path(sessions))
     await find_it_again(agent_bay, context.id, Path(sessions))
+    with TemporaryDirectory() as local:
+        await transfer_files(agent_bay, Path(sessions), Path(local))
+    await what_is_refused(agent_bay, context.id)
     await clear_and_delete(agent_bay, context)
     print("done")
 
@@ -100,10 +105,6 @@ async def work_in_a_session(agent_bay: AsyncAgentBay, context_id: str, sessions:
     assert await names(agent_bay, context_id, MOUNT) == ["by-url.txt", "notes"], "the white list leaves cache out"
     assert await names(agent_bay, context_id, f"{MOUNT}/notes") == ["first.txt"]
 
-    refused = await session.command.execute_command("ls")
-    assert not refused.success, "there is no sandbox behind a session"
-    assert "UnsupportedAction" in refused.error_message, refused.error_message
-
     more = good(await agent_bay.context.create("sdk-more")).context
     good(await session.context.bind(ContextSync.new(more.id, "/more")))
     (sessions / session.session_id / "more" / "late.txt").write_text("bound late")
@@ -129,6 +130,56 @@ async def find_it_again(agent_bay: AsyncAgentBay, context_id: str, sessions: Pat
     assert not (folder / "notes" / "first.txt").exists()
     good(await session.delete())
     print(f"session {session.session_id}: found {len(found)} files")
+
+
+async def transfer_files(agent_bay: AsyncAgentBay, sessions: Path, local: Path) -> None:
+    """Send single files into a session, and get what became of them there."""
+    session = good(await agent_bay.create(CreateSessionParams())).session
+    inside = await session.file_system.get_file_transfer_context_path()
+    assert inside is not None
+    folder = sessions / session.session_id / inside.lstrip("/")
+
+    for content in ("first", "second"):
+        (local / "in.txt").write_text(content)
+        good(await session.file_system.upload_file(str(local / "in.txt"), f"{inside}/deep/in.txt"))
+        assert (folder / "deep" / "in.txt").read_text() == content
+    (folder / "out.bin").write_bytes(bytes(range(256)) * 4096)
+    (folder / "stays.txt").write_text("not asked for")
+    got = good(await session.file_system.download_file(f"{inside}/out.bin", str(local / "out.bin")))
+    assert got.bytes_received == 1 << 20
+    assert (local / "out.bin").read_bytes() == (folder / "out.bin").read_bytes()
+    missing = await session.file_system.download_file(f"{inside}/none", str(local / "none"), wait_timeout=2)
+    assert not missing.success
+    assert not (local / "none").exists()
+
+    transfer = good(await session.context.info(path=f"{inside}/out.bin")).context_status_data
+    assert [(item.path, item.task_type, item.status) for item in transfer] == [
+        (f"{inside}/out.bin", "upload", "Success")
+    ]
+    assert await names(agent_bay, transfer[0].context_id, inside) == ["deep", "out.bin"]
+    good(await session.delete())
+    print(f"session {session.session_id}: sent and got files")
+
+
+async def what_is_refused(agent_bay: AsyncAgentBay, context_id: str) -> None:
+    """Be refused what a directory can't do."""
+    bound = ContextSync.new(context_id, MOUNT, policy())
+    session = good(await agent_bay.create(CreateSessionParams(context_syncs=[bound]))).session
+    refused = await session.command.execute_command("ls")
+    assert not refused.success, "there is no sandbox behind a session"
+    assert "UnsupportedAction" in refused.error_message, refused.error_message
+    told = ""
+    try:
+        await session.get_link()
+    except AgentBayError as error:
+        told = str(error)
+    assert "UnsupportedAction" in told, "there is nothing to be linked to"
+    again = await session.context.bind(bound)
+    assert "PathAlreadyBound" in again.error_message, again.error_message
+    good(await session.delete())
+    skilled = await agent_bay.create(CreateSessionParams(load_skills=True))
+    assert "UnsupportedParameter" in skilled.error_message, skilled.error_message
+    print("refused what a directory can't do")
 
 
 async def clear_and_delete(agent_bay: AsyncAgentBay, context: Any) -> None:

@@ -181,6 +181,15 @@ class TestNamedTasks:
         result = manager.sync(max_retries=10, retry_interval=SOON)
         assert result.error_message.endswith("last seen: task t-1 was never listed")
 
+    def test_a_path_below_a_binding_is_proven_by_the_task_of_that_path(
+        self, unnamed: ScriptedServer, unsettled: ContextManager
+    ) -> None:
+        whole, part = entry(start=200), entry(path="/data/sub/file", start=300)
+        unnamed.script("GetContextInfo", listed(), listed(whole), listed(whole, part))
+        result = unsettled.sync("SdkCtx-1", "/data/sub/file", max_retries=5, retry_interval=SOON)
+        assert (result.success, result.nothing_to_sync) == (True, False)
+        assert [task.path for task in result.tasks] == ["/data/sub/file"]
+
     @pytest.mark.parametrize("status", NOT_SUCCESS)
     def test_a_status_that_is_not_exactly_success_is_no_evidence(
         self, named: ScriptedServer, manager: ContextManager, status: str
