@@ -12,6 +12,7 @@ from ctxmgr.oserrors import described
 from .parameters import malformed, plain_text
 
 __all__ = [
+    "MAX_PATH",
     "ancestors",
     "context_prefix",
     "is_within",
@@ -23,6 +24,8 @@ __all__ = [
     "workspace_directory",
 ]
 
+MAX_MOUNT = 700
+MAX_PATH = 4096
 _WINDOWS = re.compile(r"([A-Za-z]):(?:[\\/].*)?", re.DOTALL)
 
 
@@ -32,10 +35,15 @@ def slashed(path: str) -> str:
     return f"/{drive[1].lower()}{path[1:]}".replace("\\", "/") if drive else path
 
 
-def normalised(path: str, *, name: str = "Path") -> str:
+def normalised(path: str, *, name: str = "Path", most: int = MAX_MOUNT) -> str:
     """Give the one spelling of an absolute path in a context: no doubled or trailing slash.
 
     A Windows path is one below its drive: ``C:\\Users\\me`` is ``/c:/Users/me``.
+
+    Args:
+        path: as it was sent.
+        name: of the parameter, for the error.
+        most: how many bytes it may have; ``MAX_PATH`` for one below a mount path.
 
     Raises:
         ServiceError: the path is not absolute, or climbs with "..".
@@ -48,8 +56,8 @@ def normalised(path: str, *, name: str = "Path") -> str:
         raise malformed(name, path, 'a path without ".."')
     if any(character < " " for character in path):
         raise malformed(name, path, "a path without control characters")
-    if len(plain_text(name, path).encode()) > 700:
-        raise malformed(name, path, "a path of at most 700 bytes")
+    if len(plain_text(name, path).encode()) > most:
+        raise malformed(name, path, f"a path of at most {most} bytes")
     return "/" + "/".join(parts)
 
 
@@ -74,7 +82,7 @@ def is_within(path: str, folder: str) -> bool:
 
 def part_of(mount: str, path: str) -> str:
     """Return a path at or below a mount path, as a client spells it, relative to that; "" for the mount path itself."""
-    return normalised(path)[len(mount.rstrip("/")) :].lstrip("/")
+    return normalised(path, most=MAX_PATH)[len(mount.rstrip("/")) :].lstrip("/")
 
 
 def joined(root: str, mount: str) -> str:

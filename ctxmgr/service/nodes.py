@@ -16,6 +16,7 @@ from .catalog import Catalog, nodes
 from .clock import now_ms
 from .identifiers import new_id
 from .locks import lock_of
+from .retries import Retries
 
 __all__ = ["Node"]
 
@@ -35,6 +36,7 @@ class Node:
         self._folder = folder
         self.id = new_id("node-")
         self._lock = self._lock_of(self.id)
+        self._retries = Retries("find out whether the process of the node {} has ended")
         with self._guard():
             self._lock.acquire(blocking=False)
             with catalog.write() as connection:
@@ -52,8 +54,8 @@ class Node:
         if not others:
             return
         with suppress(Timeout), self._guard(wait=wait):
-            for node_id in others:
-                self._end_if_dead(node_id)
+            # One whose lock can't be tried must not keep the tasks of the others running for ever.
+            self._retries.each(others, self._end_if_dead)
 
     def leave(self, settle: Callable[[Connection], None]) -> None:
         """Forget this node.

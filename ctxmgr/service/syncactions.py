@@ -18,7 +18,7 @@ from .engine import Engine
 from .entries import Manifest
 from .faults import WorkspaceError
 from .identifiers import unlike_an_id
-from .mounts import is_within, normalised
+from .mounts import MAX_PATH, is_within, normalised
 from .parameters import Parameters, malformed
 from .sessionactions import refuse_if_ending
 from .sessions import Binding
@@ -196,7 +196,7 @@ def _chosen(
     A request that names nothing means all of them, but not the service's own for the transfer of files.
     """
     context_id, path = parameters.text("ContextId"), parameters.text("Path")
-    mount = normalised(path) if path else ""
+    mount = normalised(path, most=MAX_PATH) if path else ""
     bound = sessions.bindings_of(connection, session_id)
     if not context_id and not mount:
         return [(item, mode, item.path) for item in bound if not contexts.is_transfer(item.context_id)]

@@ -16,7 +16,7 @@ from .catalog import tasks
 from .clock import now_ms
 from .conflicts import Conflicts
 from .identifiers import new_id
-from .mounts import normalised, part_of
+from .mounts import MAX_PATH, normalised, part_of
 
 __all__ = [
     "CLEAR",
@@ -270,12 +270,12 @@ def listed(
         if value:
             rows = rows.where(column == value)
     if path:
-        wanted = normalised(path)
+        wanted = normalised(path, most=MAX_PATH)
         name = wanted.rpartition("/")[2]
         # However a path is spelled, its last name is in it.
         rows = rows.where(or_(tasks.c.path.contains(name, autoescape=True), tasks.c.mount == wanted))
         found = connection.execute(rows.order_by(tasks.c.number))
-        return [row for row in found if normalised(row.path) == wanted]
+        return [row for row in found if normalised(row.path, most=MAX_PATH) == wanted]
     told = list(connection.execute(rows.order_by(tasks.c.number)))
     parts = [row.number for row in told if row.finished_ms is not None and part_of(row.mount, row.path)]
     forgotten = set(parts[:-MAX_PARTS])

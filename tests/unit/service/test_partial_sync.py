@@ -172,6 +172,13 @@ def test_a_path_that_never_was_is_a_failure_that_names_it(place: Place, mode: st
     assert "'sub/typo'" in entry["errorMessage"]
 
 
+def test_a_path_may_be_longer_than_a_mount_path(place: Place) -> None:
+    long = "/".join(["directory" * 10] * 20) + "/file"
+    fill(place.folder, {**FILES, long: "x"})
+    assert place.sync(long)["files"] == 1
+    assert place.there() == sorted([*FILES, long])
+
+
 def test_a_path_in_no_binding_is_refused(place: Place) -> None:
     with pytest.raises(Refused) as refused:
         place.door.sync(place.session, Path="/workshop/a")

@@ -192,3 +192,18 @@ def test_a_task_that_was_queued_and_never_begun_fails(
     (task,) = here.info(session, TaskType="upload")
     assert (task["status"], task["errorMessage"][:12]) == ("Failed", "interrupted:")
     assert here.sync(session)[0]["status"] == "Success"
+
+
+def test_a_node_that_cant_be_looked_at_keeps_no_request_from_its_answer(
+    doors: tuple[Door, Door], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = doors
+    lock = tmp_path / "data" / "nodes" / f"{there.service._engine.node.id}.lock"
+    lock.unlink()
+    lock.mkdir()
+    here.service._engine.end_lost_tasks(now=True)
+    assert here.context()
+    ContextService.open(tmp_path / "data").close()
+    assert all(there.service._engine.node.id in message for message in caplog.messages)
+    assert len(caplog.messages) == 2, "once for each service that looked"
+    lock.rmdir()
