@@ -20,6 +20,7 @@ from ctxmgr import (
     SyncPolicy,
     UploadPolicy,
 )
+from ctxmgr.arguments import SyncMode
 from tests.support.answers import entry, listed, ok, started
 from tests.support.scripted import ScriptedServer
 
@@ -93,7 +94,9 @@ def test_a_download_names_the_local_version_that_it_replaced(local: Client, proj
 
 
 @pytest.mark.parametrize("mode", ["upload", "download"])
-def test_a_change_against_a_deletion_is_a_conflict(local: Client, project: Context, tmp_path: Path, mode: str) -> None:
+def test_a_change_against_a_deletion_is_a_conflict(
+    local: Client, project: Context, tmp_path: Path, mode: SyncMode
+) -> None:
     two = parted(local, project, tmp_path)
     fill(tmp_path / "two", g="same")
     (conflict,) = two.context.sync(mode=mode).conflicts
@@ -120,7 +123,7 @@ def test_a_local_change_to_what_the_context_deleted_is_a_conflict(
 
 @pytest.mark.parametrize("mode", ["upload", "download"])
 def test_the_first_sync_of_a_directory_names_the_files_that_it_replaces(
-    local: Client, project: Context, tmp_path: Path, mode: str
+    local: Client, project: Context, tmp_path: Path, mode: SyncMode
 ) -> None:
     with at(local, project, tmp_path / "one") as one:
         fill(tmp_path / "one", f="of one", g="same", only="one")
