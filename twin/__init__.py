@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .generate import check, generate, prepare
-from .problems import Problem, Refused
+from .generate import check, generate, prepare, prove
+from .project import Problem, Refused
 from .settings import PROJECT, Package, Settings, TestTree
 
-__all__ = ["PROJECT", "Package", "Problem", "Refused", "Settings", "TestTree", "check", "generate", "prepare"]
+__all__ = ["PROJECT", "Package", "Problem", "Refused", "Settings", "TestTree", "check", "generate", "prepare", "prove"]

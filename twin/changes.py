@@ -1,217 +1,189 @@
-"""How a module's text changes when what waits is known: await, async, and the names that differ."""
+"""How a module's text changes: await, async, the names that differ, and where imports lead."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+import re
+from collections.abc import Iterable, Iterator
 
-from unasync import _ASYNC_TO_SYNC  # type: ignore[import-untyped]  # it has no types
-
-from . import foreign
-from .edits import Edits
-from .inference import Inference
-from .model import ForeignRef, FunctionRef, Type, arms
-from .program import Function, Imported, Module
-from .project import DUNDERS, Project
-from .waiting import Waits
-
-__all__ = ["ASYNC_NAMES", "changes"]
-
-# unasync's table read backwards, and what it lacks.
-ASYNC_NAMES: dict[str, str] = {name: asynchronous for asynchronous, name in _ASYNC_TO_SYNC.items()} | {
-    "AbstractContextManager": "AbstractAsyncContextManager",
-    "ContextManager": "AsyncContextManager",
-}
+from .edits import Edits, end, start
+from .oracle import Function, Oracle
+from .project import Module, Problem, Project
+from .settings import DUNDERS, NAMES
+from .waiting import Waits, outermost, own
 
 
-def changes(module: Module, project: Project, inference: Inference, waits: Waits) -> Edits:
-    """Collect the changes of everything but the import statements and the docstrings."""
-    collected = _Changes(module, project, inference, waits)
-    collected.collect()
-    return collected.edits
+class Changes:
+    """Collects a module's changes."""
 
-
-class _Changes:
-    def __init__(self, module: Module, project: Project, inference: Inference, waits: Waits) -> None:
+    def __init__(self, module: Module, waits: Waits) -> None:
         self.module = module
-        self.project = project
-        self.inference = inference
         self.waits = waits
         self.edits = Edits()
-        self.renamed_uses: dict[Imported, set[ast.AST]] = {}
+        self.renamed: set[ast.AST] = set()
 
-    def collect(self) -> None:
+    def collect(self) -> Edits:
+        waiting = self.waits.kinds.keys()
         for node in ast.walk(self.module.tree):
-            if isinstance(node, ast.Call):
-                self._call(node)
-            elif isinstance(node, (ast.With, ast.For)):
-                if self.waits.waits_here(node, self.module):
-                    self.edits.insert(node, "async ")
-            elif isinstance(node, ast.comprehension):
-                self._comprehension(node)
-            elif isinstance(node, ast.Attribute):
-                self._dunder_use(node)
-            elif isinstance(node, ast.AnnAssign):
-                self._annotated(node)
-        for function in self.module.functions:
-            self._function(function)
-        for imported, uses in self.renamed_uses.items():
-            self._import(imported, uses)
+            if isinstance(node, ast.FunctionDef):
+                self.function(node)
+            elif isinstance(node, ast.ClassDef):
+                self.bases(node)
+            elif isinstance(node, ast.Call):
+                self.call(node)
+            elif isinstance(node, ast.AnnAssign) and self.waits.iterates(node.target, self.module):
+                self.iterates(node.annotation)
+            elif isinstance(node, ast.comprehension) and "waits" in self.waits.here(node, self.module):
+                self.edits.insert(node.target, "async ", self.before_for(*start(node.target)))
+            elif isinstance(node, (ast.With, ast.For)) and "waits" in self.waits.here(node, self.module):
+                self.edits.insert(node, "async ")
+            elif isinstance(node, ast.Attribute) and waiting & self.waits.oracle.targets(node, self.module):
+                self.rename([node], set(DUNDERS))
+        for name in {node.id for node in self.renamed if isinstance(node, ast.Name)}:
+            self.import_renamed(name)
+        return self.edits
 
-    # Statements and expressions ------------------------------------------------------------------------
-
-    def _call(self, node: ast.Call) -> None:
-        callee = self.inference.type_of(node.func, self.module)
-        self._builtin_name(node, callee)
-        if not self.waits.waits_here(node, self.module):
-            return
-        owner = self.waits.place(node, self.module).function
-        if owner in self.waits.open_ended:
+    def call(self, node: ast.Call) -> None:
+        found = self.waits.calls(node, self.module)
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name in ("iter", "next") and found & {"waits", "iterates"}:
+            self.edits.rename(start(node), name, f"a{name}")
+        if "waits" not in found or self.waits.place(node, self.module)[0] in self.waits.open_ended:
             return
         parent = self.module.parents[node]
-        trailed = (isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is node) or (
-            isinstance(parent, ast.Call) and parent.func is node
-        )
+        trailed = isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is node
+        trailed = trailed or (isinstance(parent, ast.Call) and parent.func is node)
         self.edits.insert(node, "(await " if trailed else "await ")
         if trailed:
             self.edits.append(node, ")")
 
-    def _builtin_name(self, node: ast.Call, callee: Type) -> None:
-        """``next`` and ``iter`` of what waits have other names."""
-        if callee in (ForeignRef("builtins.next"), ForeignRef("builtins.iter")) and node.args:
-            assert isinstance(node.func, ast.Name)
-            if True in self.waits.iterating(self.inference.type_of(node.args[0], self.module)):
-                self.edits.rename((node.func.lineno, node.func.col_offset), f"a{node.func.id}")
-
-    def _comprehension(self, node: ast.comprehension) -> None:
-        if self.waits.waits_here(node, self.module):
-            target = node.target
-            self.edits.insert_at(self._keyword_before(target, "for"), "async ", (target.lineno, target.col_offset))
-
-    def _keyword_before(self, node: ast.expr, keyword: str) -> tuple[int, int]:
-        """Find the keyword in front of a node, which may stand on an earlier line."""
-        lines = self.module.text.splitlines()
-        line, column = node.lineno, node.col_offset
-        text = lines[line - 1].encode()[:column]
-        while keyword.encode() not in text.split():
+    def before_for(self, line: int, column: int) -> tuple[int, int]:
+        """Return where the ``for`` in front of a comprehension's target stands, which may be an earlier line."""
+        text = self.line(line)[:column]
+        while b"for" not in text.split():
             line -= 1
-            text = lines[line - 1].partition("#")[0].encode()
-        return line, text.rindex(keyword.encode())
+            text = self.line(line).partition(b"#")[0]
+        return line, text.rindex(b"for")
 
-    def _dunder_use(self, node: ast.Attribute) -> None:
-        if node.attr in DUNDERS:
-            for arm in arms(self.inference.type_of(node, self.module)):
-                if isinstance(arm, FunctionRef) and self.waits.waits_at_all(arm.function):
-                    assert node.end_col_offset is not None
-                    assert node.end_lineno is not None
-                    spot = (node.end_lineno, node.end_col_offset - len(node.attr))
-                    self.edits.rename(spot, DUNDERS[node.attr])
+    def line(self, number: int) -> bytes:
+        return self.module.text.splitlines()[number - 1].encode()
 
-    def _annotated(self, node: ast.AnnAssign) -> None:
-        if node.value is not None and self.waits.is_waiting_object(self.inference.type_of(node.value, self.module)):
-            self._rename_types(node.annotation)
-
-    # Functions -----------------------------------------------------------------------------------------
-
-    def _function(self, function: Function) -> None:
-        family = [function, *function.overloads]
-        for each in family:
-            node = each.node
-            if function in self.waits.coroutines:
-                self.edits.insert(node, "async ")
-            if self.waits.gives_waiting(function) and node.returns is not None:
-                self._rename_types(node.returns)
-            if function.name in DUNDERS and self.waits.waits_at_all(function):
-                self.edits.rename(self._name_spot(function), DUNDERS[function.name])
-        if function.is_manager and function in self.waits.coroutines:
-            for decorator in function.node.decorator_list:
-                self._rename_named(decorator, {"contextmanager"})
+    def function(self, node: ast.FunctionDef) -> None:
+        function = self.waits.oracle.functions[node]
+        kind = self.waits.kinds.get(function)
         if function in self.waits.coroutines:
-            self._stops(function)
+            self.edits.insert(node, "async ")
+            self.rename(own(node), {"StopIteration"})
+            self.rename((each for decorator in node.decorator_list for each in ast.walk(decorator)), {"contextmanager"})
+        if kind == "iterates" and node.returns is not None:
+            self.iterates(node.returns)
+        if kind and node.name in DUNDERS:
+            column = self.line(node.lineno).index(node.name.encode(), node.col_offset)
+            self.edits.rename((node.lineno, column), node.name, DUNDERS[node.name])
 
-    def _name_spot(self, function: Function) -> tuple[int, int]:
-        line = self.module.text.splitlines()[function.node.lineno - 1].encode()
-        return function.node.lineno, line.index(function.name.encode(), function.node.col_offset)
+    def iterates(self, annotation: ast.expr) -> None:
+        outer = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+        self.rename([outer], NAMES.keys() - {"StopIteration"})
 
-    def _stops(self, function: Function) -> None:
-        """``__next__`` ends with another exception, and so does a call of ``next()``."""
-        for node in ast.walk(function.node):
-            if not (isinstance(node, ast.Name) and node.id == "StopIteration"):
-                continue
-            parent = self.module.parents[node]
-            if isinstance(parent, ast.Call):
-                parent = self.module.parents[parent]
-            ends = isinstance(parent, ast.Raise) and function.name == "__next__"
-            if isinstance(parent, ast.Tuple):
-                parent = self.module.parents[parent]
-            tried = self.module.parents.get(parent)
-            if isinstance(parent, ast.ExceptHandler) and isinstance(tried, ast.Try):
-                ends = any(
-                    isinstance(inner, ast.Call) and self._raises_stop(inner)
-                    for statement in tried.body
-                    for inner in ast.walk(statement)
-                )
-            if ends:
-                self.edits.rename((node.lineno, node.col_offset), ASYNC_NAMES["StopIteration"])
+    def bases(self, node: ast.ClassDef) -> None:
+        """Give a class whose methods wait the bases that have those methods."""
+        functions = (self.waits.oracle.functions.get(each) for each in node.body)
+        waiting = {each.name for each in functions if isinstance(each, Function) and each in self.waits.kinds}
+        for base in (each.value if isinstance(each, ast.Subscript) else each for each in node.bases):
+            iterates = outermost(base).startswith(("Iter", "Gen"))
+            methods = {"__iter__", "__next__"} if iterates else {"__enter__", "__exit__"}
+            names = self.waits.oracle.foreign(base, self.module)
+            if waiting & methods and any(name.startswith(("typing.", "contextlib.")) for name in names):
+                self.rename([base], NAMES.keys() - DUNDERS.keys())
 
-    def _raises_stop(self, node: ast.Call) -> bool:
-        if self.waits.advances(node, self.module):
-            return True
-        named = isinstance(node.func, ast.Attribute) and node.func.attr == "__next__"
-        return named and self.waits.waits_here(node, self.module)
+    def rename(self, nodes: Iterable[ast.AST], names: set[str]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id in names:
+                self.edits.rename(start(node), node.id, NAMES[node.id])
+                self.renamed.add(node)
+            elif isinstance(node, ast.Attribute) and node.attr in names:
+                line, column = end(node)
+                self.edits.rename((line, column - len(node.attr)), node.attr, NAMES[node.attr])
 
-    # Names of types ------------------------------------------------------------------------------------
-
-    def _rename_types(self, annotation: ast.expr) -> None:
-        self._rename_named(annotation, set(foreign.ITERATORS) | {"AbstractContextManager", "ContextManager"})
-
-    def _rename_named(self, expression: ast.expr, names: set[str]) -> None:
-        """Rename the outer names of an expression that stand for one of the given foreign ones."""
-        for node in self._outer(expression):
-            kind = self.inference.type_of(node, self.module)
-            if not isinstance(kind, ForeignRef) or foreign.base_name(kind.name) not in names:
-                continue
-            name = ASYNC_NAMES[foreign.base_name(kind.name)]
-            if isinstance(node, ast.Attribute):
-                assert node.end_lineno is not None
-                assert node.end_col_offset is not None
-                self.edits.rename((node.end_lineno, node.end_col_offset - len(node.attr)), name)
-            elif isinstance(node, ast.Name):
-                self.edits.rename((node.lineno, node.col_offset), name)
-                for binding in self.module.scopes[node].find(node.id) or ():
-                    if isinstance(binding, Imported):
-                        self.renamed_uses.setdefault(binding, set()).add(node)
-
-    def _outer(self, node: ast.expr) -> Iterator[ast.expr]:
-        if isinstance(node, ast.Subscript):
-            yield from self._outer(node.value)
-        elif isinstance(node, ast.BinOp):
-            yield from self._outer(node.left)
-            yield from self._outer(node.right)
-        elif isinstance(node, ast.Call):
-            yield from self._outer(node.func)
-        else:
-            yield node
-
-    def _import(self, imported: Imported, uses: set[ast.AST]) -> None:
+    def import_renamed(self, name: str) -> None:
         """Import the asynchronous name, and go on importing the other where something still uses it."""
-        assert isinstance(imported.node, ast.ImportFrom)
-        assert imported.name is not None
-        asynchronous = ASYNC_NAMES[imported.name]
-        others = [
-            node
-            for node in [*ast.walk(self.module.tree), *self._quoted_nodes()]
-            if isinstance(node, ast.Name)
-            and node.id == imported.name
-            and node not in uses
-            and imported in (self.module.scopes[node].find(node.id) or ())
-        ]
-        for alias in imported.node.names:
-            already = any(each.name == asynchronous for each in imported.node.names)
-            if alias.name == imported.name and not (others and already):
-                text = f"{asynchronous}, {alias.name}" if others else asynchronous
-                self.edits.rename((alias.lineno, alias.col_offset), text)
+        nodes = list(ast.walk(self.module.tree))
+        still = any(isinstance(each, ast.Name) and each.id == name and each not in self.renamed for each in nodes)
+        for alias in (alias for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names):
+            if alias.name == name and alias.asname is None:
+                text = f"{NAMES[name]}, {name}" if still else NAMES[name]
+                self.edits.rename(start(alias), name, text)
 
-    def _quoted_nodes(self) -> Iterator[ast.AST]:
-        for quoted in self.module.quoted.values():
-            yield from ast.walk(quoted)
+
+def rewrite_imports(module: Module, project: Project, edits: Edits, oracle: Oracle) -> Iterator[Problem]:
+    """Point a module's imports to the twins of what they import; yield what can't be pointed there."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and project.is_ours(module.origin(node)):
+            yield from _import_from(node, module, project, edits)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if project.is_ours(alias.name):
+                    yield from _import(alias, module, project, edits, oracle)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # A string that is nothing but the path of something twinned, as monkeypatching takes it.
+            twin = project.twin_path(node.value) if re.fullmatch(r"\w+(\.\w+)+", node.value) else node.value
+            segment = ast.get_source_segment(module.text, node) if twin != node.value else None
+            if segment is not None and segment[1:-1] == node.value:
+                edits.replace(start(node), end(node), segment[0] + twin + segment[-1])
+
+
+def _import_from(node: ast.ImportFrom, module: Module, project: Project, edits: Edits) -> Iterator[Problem]:
+    origin = module.origin(node)
+    if node.names[0].name == "*":
+        yield module.problem(node, f"`from {origin} import *` hides what is imported; name it")
+        return
+    own = "." * node.level + (node.module or "")
+    targets: dict[str, list[str]] = {}
+    for alias in node.names:
+        twin = _twin_holding(origin, alias.name, project)
+        target = origin if twin is None else own if node.level else twin
+        targets.setdefault(target, []).append(alias.name + (f" as {alias.asname}" if alias.asname else ""))
+    line = module.text.splitlines()[node.lineno - 1].encode()
+    match = re.compile(rb"from\s*([.\w]+)\s*import\b").match(line, node.col_offset)
+    if len(targets) > 1:
+        ordered = sorted(targets.items(), key=lambda found: found[0] != own)
+        text = "; ".join(f"from {target} import {', '.join(names)}" for target, names in ordered)
+        edits.replace(start(node), end(node), text)
+    elif own not in targets and match is None:
+        yield module.problem(node, "write `from ... import` on one line up to the word import")
+    elif own not in targets and match is not None:
+        edits.replace((node.lineno, match.start(1)), (node.lineno, match.end(1)), next(iter(targets)))
+
+
+def _twin_holding(origin: str, name: str, project: Project) -> str | None:
+    """Return the module of the twin that holds what ``from origin import name`` imports; None if that is shared."""
+    module, below = project.modules.get(origin), f"{origin}.{name}"
+    if (module is None or name not in module.bound()) and project.is_module(below):
+        return (project.twin_name(below) or "").rpartition(".")[0] or None
+    return project.twin_name(origin)
+
+
+def _import(alias: ast.alias, module: Module, project: Project, edits: Edits, oracle: Oracle) -> Iterator[Problem]:
+    """``import package`` binds the package's name, which has to become the twin's wherever it is used."""
+    top = alias.name.partition(".")[0]
+    names = (use for use in ast.walk(module.tree) if isinstance(use, ast.Name) and use.id == top and not alias.asname)
+    uses = [use for use in names if oracle.names_module(use, module)]
+    twinned = [use for use in uses if project.twin_path(path := _path(use, module)) != path]
+    twin = project.twin_path(alias.name)
+    if len(twinned) < len(uses) and (twinned or (twin != alias.name and not project.twin_name(top))):
+        text = f"`import {alias.name}` leads to things with a twin and without; use `from {top} import ...`"
+        yield module.problem(next(use for use in uses if use not in twinned), text)
+    elif twin != alias.name and len(twinned) == len(uses):
+        edits.rename(start(alias), alias.name, twin)
+        for use in uses:
+            if any(isinstance(parent, ast.JoinedStr) for _, parent in module.above(use)):
+                # Before Python 3.12 a name in an f-string is no token.
+                yield module.problem(use, f"{top} can't be renamed in an f-string; use `from {top} import ...`")
+            else:
+                edits.rename(start(use), top, twin.partition(".")[0])
+
+
+def _path(use: ast.Name, module: Module) -> str:
+    attributes = itertools.takewhile(lambda node: isinstance(node, ast.Attribute), (up for _, up in module.above(use)))
+    return ast.unparse([use, *attributes][-1])

@@ -1,8 +1,7 @@
-"""Generates the twins of a package and its tests, in place or elsewhere, and tells whether those in place are fresh."""
+"""Generates the twins of a package and its tests, in place or elsewhere, and finds those in place that are stale."""
 
 from __future__ import annotations
 
-import copy
 import filecmp
 import shutil
 import tempfile
@@ -12,43 +11,18 @@ from pathlib import Path
 
 import unasync  # type: ignore[import-untyped]  # it has no types
 
-from .changes import changes
-from .edits import Edits
-from .examples import conventions, docstrings
-from .imports import rewrite_imports
-from .inference import Inference
-from .primitives import unmatched
-from .problems import Problem, Refused
-from .program import Module
-from .project import load
+from .changes import Changes, rewrite_imports
+from .checker import NOTED, run
+from .edits import Edits, TwinRule
+from .examples import docstrings
+from .oracle import Oracle
+from .project import Module, Problem, Refused, load
 from .refusals import refusals
-from .rule import Rewrite, TwinRule
-from .settings import PROJECT, Settings, find_root
+from .settings import PROJECT, Folder, Settings, find_root
 from .waiting import Waits
 
-__all__ = ["Twins", "check", "generate", "prepare"]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """One folder of generated files.
-
-    Attributes:
-        source, twin: folders below the root.
-        rewrites: by the file's path below them.
-        copied: files that go along unchanged.
-        by_hand: files in the twin's folder that are written by hand.
-    """
-
-    source: str
-    twin: str
-    rewrites: dict[str, Rewrite]
-    copied: tuple[str, ...] = ()
-    by_hand: tuple[str, ...] = ()
-
-    def files(self) -> set[str]:
-        """Give what belongs into the twin's folder."""
-        return {*self.rewrites, *self.copied, *self.by_hand}
+# What mypy remembers of what the twinned modules import; the modules themselves are always checked anew.
+CACHE = find_root() / ".mypy_cache" / "generator"
 
 
 @dataclass(frozen=True)
@@ -57,137 +31,112 @@ class Twins:
 
     root: Path
     settings: Settings
-    folders: tuple[Folder, ...]
+    changes: dict[str, Edits]  # by the files' paths below the root
+    noted: set[tuple[str, int]]  # path and line of what mypy finds worth a note in the source
+    cache: Path | None
+
+    def below(self, folder: Folder) -> dict[str, Edits]:
+        """Return what changes in a folder's files, by their paths below it."""
+        start = f"{folder.source}/"
+        return {path.removeprefix(start): edits for path, edits in self.changes.items() if path.startswith(start)}
 
     def write(self, target: Path) -> list[Path]:
-        """Write all twins below a folder and remove generated files that have no source any more."""
-        written = []
-        for folder in self.folders:
-            written += self.write_folder(folder, self.root / folder.source, target / folder.twin)
+        """Write all twins below a folder, and remove generated files there that have no source any more."""
+        written: list[Path] = []
+        for folder in self.settings.folders:
+            if changes := self.below(folder):
+                source, twin = (self.root / folder.source).resolve(), target / folder.twin
+                twin.mkdir(parents=True, exist_ok=True)
+                rule = TwinRule(source, twin, changes, folder.source)
+                unasync.unasync_files([str(source / name) for name in changes], [rule])
+                copied = [file.name for file in source.glob("py.typed")]
+                for name in copied:
+                    shutil.copyfile(source / name, twin / name)
+                for name in _present(twin) - {*changes, *copied, *folder.by_hand}:
+                    (twin / name).unlink()
+                written += [twin / name for name in (*changes, *copied)]
         return written
 
-    def write_package(self, target: Path) -> list[Path]:
-        """Write only the package's twin, below a folder such as a build's."""
-        package = self.folders[0]
-        return self.write_folder(package, self.root / package.source, target / package.twin)
 
-    def write_folder(self, folder: Folder, source: Path, target: Path) -> list[Path]:
-        if not folder.rewrites:
-            return []
-        target.mkdir(parents=True, exist_ok=True)
-        rule = TwinRule(source, target, {name: copy.deepcopy(r) for name, r in folder.rewrites.items()})
-        unasync.unasync_files([str(source / name) for name in sorted(folder.rewrites)], [rule])
-        for name in folder.copied:
-            shutil.copyfile(source / name, target / name)
-        for name in _present(target) - folder.files():
-            (target / name).unlink()
-        return [target / name for name in sorted((*folder.rewrites, *folder.copied))]
-
-
-def prepare(root: Path | None = None, settings: Settings = PROJECT) -> Twins:
-    """Work out the twins of a project.
-
-    Raises:
-        Refused: the source can't be twinned.
-    """
-    root = find_root() if root is None else root
-    project = load(root, settings)
-    documented = {module: list(docstrings(module)) for module in project.twinned}
-    project.examples = [each.program for found in documented.values() for each in found if each.program is not None]
-    project.conventions = conventions(project)
-    inference = Inference(project)
-    waits = Waits(project, inference)
-    waits.solve()
-    problems: list[Problem] = [*unmatched(project), *_unused(root, settings)]
+def prepare(root: Path, settings: Settings = PROJECT, *, tests: bool = True, cache: Path | None = CACHE) -> Twins:
+    """Work out the twins of a project; raise `Refused` if that can't be."""
+    project = load(root, settings, tests=tests)
+    documented = {module: list(docstrings(module, project)) for module in project.twinned}
+    programs = [each.program for found in documented.values() for each in found if each.program is not None]
+    twinned = [*documented, *programs]
+    oracle = Oracle(project, [project.primitives, *twinned], cache and cache / "source")
+    waits = Waits(oracle, project, twinned)
+    problems = list(oracle.problems)
 
     def changed(module: Module) -> Edits:
-        problems.extend(refusals(module, project, inference, waits))
-        edits = changes(module, project, inference, waits)
-        problems.extend(rewrite_imports(module, project, edits))
+        problems.extend(refusals(module, waits, project))
+        edits = Changes(module, waits).collect()
+        problems.extend(rewrite_imports(module, project, edits, oracle))
         return edits
 
-    rewrites: dict[str, Rewrite] = {}
+    changes: dict[str, Edits] = {}
     for module, found in documented.items():
-        edits = changed(module)
+        changes[module.path] = changed(module)
         for docstring in found:
             problems.extend(docstring.problems)
-            inner = Edits() if docstring.program is None else changed(docstring.program)
-            docstring.rewrite(edits, inner, project)
-        rewrites[module.path] = Rewrite(edits, module.path)
+            inner = changed(docstring.program) if docstring.program is not None else Edits()
+            docstring.rewrite(changes[module.path], inner, project)
+    for tree in settings.tests:
+        for path in (f"{tree.source}/{name}" for name in tree.one_sided if not (root / tree.source / name).is_file()):
+            problems.append(Problem(path, 1, "listed as one-sided in twin/settings.py and not there; remove it there"))
     if problems:
         raise Refused(problems)
-    package = settings.package
-    copied = tuple(name for name in package.copied if (root / package.source / name).is_file())
-    folders = [
-        Folder(
-            package.source,
-            package.twin,
-            _below(package.source, rewrites),
-            copied,
-            (f"{package.primitives}.py",),
-        )
-    ]
-    folders += [Folder(tree.source, tree.twin, _below(tree.source, rewrites)) for tree in settings.tests]
-    return Twins(root, settings, tuple(folders))
+    return Twins(root, settings, changes, oracle.noted, cache)
 
 
-def _unused(root: Path, settings: Settings) -> Iterator[Problem]:
-    """Give the exceptions that except nothing."""
-    for tree in settings.tests:
-        for name in tree.one_sided:
-            if not (root / tree.source / name).is_file():
-                text = "listed as one-sided in twin/settings.py and not there; remove it from the list"
-                yield Problem(f"{tree.source}/{name}", 1, text)
+def generate(root: Path, settings: Settings = PROJECT, *, target: Path | None = None) -> list[Path]:
+    """Generate the twins of a project, in place unless a target is given; return the files written."""
+    return prepare(root, settings).write(root if target is None else target)
 
 
-def generate(root: Path | None = None, settings: Settings = PROJECT, *, target: Path | None = None) -> list[Path]:
-    """Generate the twins of a project, in place unless a target is given; give the files written.
+def prove(twins: Twins) -> list[Problem]:
+    """Return what mypy's strict checks find in the generated package, in place, where a missing await shows.
 
-    Raises:
-        Refused: the source can't be twinned; nothing was written.
+    Each problem names the line of the source that its line was generated from.
     """
-    twins = prepare(root, settings)
-    return twins.write(twins.root if target is None else target)
+    folder, modules = twins.settings.package, []
+    for path in (Path(folder.twin, name) for name in twins.below(folder)):
+        name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        modules.append(Module(name, path.as_posix(), (twins.root / path).read_text("utf-8")))
+    try:
+        _, found = run(twins.root, modules, twins.settings.unread, twins.cache and twins.cache / "twin", strict=True)
+    except Refused as refused:  # what was generated is not even Python
+        found = [(problem, "syntax") for problem in refused.problems]
+    wrong = []
+    for problem, code in found:
+        source = folder.source + problem.path.removeprefix(folder.twin)
+        if code != "unused-ignore" and (code not in NOTED or (source, problem.line) not in twins.noted):
+            text = f"{problem.text} (generated from {source}:{problem.line})"
+            wrong.append(Problem(problem.path, problem.line, text))
+    return sorted(wrong)
 
 
-def check(root: Path | None = None, settings: Settings = PROJECT) -> list[str]:
-    """Tell how the twins in place differ from what the source gives; nothing when they are fresh.
-
-    Raises:
-        Refused: the source can't be twinned.
-    """
-    twins = prepare(root, settings)
-    with tempfile.TemporaryDirectory() as scratch:
-        twins.write(Path(scratch))
-        return [line for folder in twins.folders for line in _differences(twins.root, Path(scratch), folder)]
+def check(root: Path, settings: Settings = PROJECT) -> list[str]:
+    """Return how the twins in place differ from what the source gives; nothing when they are fresh."""
+    with tempfile.TemporaryDirectory() as fresh:
+        generate(root, settings, target=Path(fresh))
+        return [line for folder in settings.folders for line in _differences(folder, root, Path(fresh))]
 
 
-def _differences(root: Path, scratch: Path, folder: Folder) -> Iterator[str]:
-    present, fresh = _present(root / folder.twin), _present(scratch / folder.twin)
-    for name in sorted(present | fresh | set(folder.by_hand)):
+def _differences(folder: Folder, root: Path, fresh: Path) -> Iterator[str]:
+    here, there = _present(root / folder.twin), _present(fresh / folder.twin)
+    for name in sorted({*here, *there, *folder.by_hand}):
         shown = f"{folder.twin}/{name}"
-        if name in folder.by_hand:
-            if name not in present:
-                yield f"{shown}: missing; it is written by hand"
-        elif name not in present:
-            yield f"{shown}: missing"
-        elif name not in fresh:
+        if name not in here:
+            yield f"{shown}: missing" + ("; it is written by hand" if name in folder.by_hand else "")
+        elif name not in {*there, *folder.by_hand}:
             yield f"{shown}: has no source"
-        elif not filecmp.cmp(root / folder.twin / name, scratch / folder.twin / name, shallow=False):
+        elif name in there and not filecmp.cmp(root / shown, fresh / shown, shallow=False):
             yield f"{shown}: differs"
 
 
 def _present(folder: Path) -> set[str]:
-    """Give the files of a folder that count: not what Python and its tools leave there."""
-    return {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file()
-        and file.suffix not in (".pyc", ".pyo")
-        and not any(part.startswith(".") or part == "__pycache__" for part in file.relative_to(folder).parts)
-    }
-
-
-def _below(folder: str, rewrites: dict[str, Rewrite]) -> dict[str, Rewrite]:
-    prefix = f"{folder}/"
-    return {path[len(prefix) :]: rewrite for path, rewrite in rewrites.items() if path.startswith(prefix)}
+    """Return the files of a folder that count: not what Python and its tools leave there."""
+    files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    hidden = (".", "__pycache__")
+    return {f.as_posix() for f in files if f.suffix != ".pyc" and not any(p.startswith(hidden) for p in f.parts)}

@@ -1,225 +1,160 @@
-"""The modules of a project and how they hang together: which are twinned, which shared, what the primitives do."""
+"""A project's modules: which of them are twinned, what their twins are called, and what is wrong where."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .model import Type
-from .program import Class, DefinedClass, DefinedFunction, Function, Imported, Module, Valued, dotted
 from .settings import Settings
-from .source import read
 
-__all__ = ["AWAITABLES", "DUNDERS", "Counterpart", "Primitives", "Project", "load"]
-
-# How the names of a class's protocol methods differ in the asyncio world.
-DUNDERS = {
-    "__enter__": "__aenter__",
-    "__exit__": "__aexit__",
-    "__iter__": "__aiter__",
-    "__next__": "__anext__",
-}
-# What a plain function of the asyncio primitives may be annotated to return if its callers are to await it.
-AWAITABLES = frozenset({"Waitable", "Awaitable", "Coroutine", "Future", "Task"})
-_ASYNC_ITERATORS = frozenset({"AsyncIterator", "AsyncIterable", "AsyncGenerator"})
-
-Kind = Literal["waits", "iterates", "plain", "value", "asyncio", "missing"]
+FunctionNode = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True)
-class Counterpart:
-    """What stands in the asyncio primitives for one name of the blocking ones."""
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that can't be twinned, where it stands, and what to do."""
 
-    kind: Kind
-    function: Function | None = None
+    path: str
+    line: int
+    text: str
 
-
-class Primitives:
-    """The two hand-written modules of primitives, side by side."""
-
-    def __init__(self, blocking: Module, asynchronous: Module) -> None:
-        self.blocking = blocking
-        self.asynchronous = asynchronous
-
-    def of_function(self, function: Function) -> Counterpart:
-        """Tell what the asyncio counterpart of a blocking primitive does."""
-        if function.cls is None:
-            return self.of_name(function.name)
-        for cls in self._classes(function.cls.name):
-            for name in (DUNDERS.get(function.name, function.name), function.name):
-                bound = cls.scope.names.get(name)
-                if bound and isinstance(bound[-1], DefinedFunction):
-                    return _judge(bound[-1].function)
-                if bound or name in cls.fields:
-                    return Counterpart("value")
-        return Counterpart("missing")
-
-    def of_name(self, name: str) -> Counterpart:
-        """Tell what a top-level name is in the asyncio primitives."""
-        bound = self.asynchronous.scope.names.get(name)
-        if not bound:
-            return Counterpart("missing")
-        last = bound[-1]
-        if isinstance(last, DefinedFunction):
-            return _judge(last.function)
-        if isinstance(last, Valued) and (origin := dotted(last.value)):
-            imported = self.asynchronous.scope.names.get(origin.partition(".")[0], [])
-            for source in imported:
-                if isinstance(source, Imported) and source.module.partition(".")[0] in ("asyncio", "aiohttp"):
-                    return Counterpart("asyncio")
-        return Counterpart("value")
-
-    def of_member(self, owner: str, name: str) -> Counterpart:
-        """Tell what a member of a top-level name is in the asyncio primitives."""
-        known = False
-        for cls in self._classes(owner):
-            known = True
-            for spelled in (DUNDERS.get(name, name), name):
-                bound = cls.scope.names.get(spelled)
-                if bound and isinstance(bound[-1], DefinedFunction):
-                    return _judge(bound[-1].function)
-        return Counterpart("missing") if known else self.of_name(owner)
-
-    def _classes(self, name: str) -> Iterator[Class]:
-        """Give the asyncio class of a name and its bases in that module, nearest first."""
-        for binding in self.asynchronous.scope.names.get(name, []):
-            if isinstance(binding, DefinedClass):
-                yield binding.cls
-                for base in binding.cls.node.bases:
-                    target = base.value if isinstance(base, ast.Subscript) else base
-                    if isinstance(target, ast.Name) and target.id != name:
-                        yield from self._classes(target.id)
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
 
 
-def _judge(function: Function) -> Counterpart:
-    returns = function.node.returns
-    outer = returns.value if isinstance(returns, ast.Subscript) else returns
-    last = (dotted(outer) or "").rpartition(".")[2] if outer is not None else ""
-    if isinstance(function.node, ast.AsyncFunctionDef):
-        return Counterpart("iterates" if function.is_generator else "waits", function)
-    if last in AWAITABLES:
-        return Counterpart("waits", function)
-    if last in _ASYNC_ITERATORS:
-        return Counterpart("iterates", function)
-    return Counterpart("plain", function)
+class Refused(Exception):
+    """The source can't be twinned; nothing was written. ``problems`` has all there is, sorted by place."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(eq=False)
+class Module:
+    """A module's text and syntax tree. The examples of a docstring are one, too, whose lines start further down."""
+
+    name: str
+    path: str
+    text: str
+    role: Literal["twinned", "primitives", "test", "example", "shared"] = "shared"
+    line_offset: int = 0
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tree = ast.parse(self.text)
+        for node in ast.walk(self.tree):
+            self.parents.update((child, node) for child in ast.iter_child_nodes(node))
+
+    def above(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+        """Yield each pair of a node and its parent on the way up."""
+        while (parent := self.parents.get(node)) is not None:
+            yield node, parent
+            node = parent
+
+    def problem(self, node: ast.AST, text: str) -> Problem:
+        """Return a problem at a node's line of the source."""
+        at = node.iter if isinstance(node, ast.comprehension) else node
+        return Problem(self.path, getattr(at, "lineno", 1) + self.line_offset, text)
+
+    def origin(self, node: ast.ImportFrom) -> str:
+        """Return the absolute name of the module that an import names."""
+        parts = self.name.split(".")
+        kept = parts[: len(parts) - node.level + self.path.endswith("__init__.py")] if node.level else []
+        return ".".join([*kept, *([node.module] if node.module else [])])
+
+    def bound(self) -> set[str]:
+        """Return the names that the module binds at its top level."""
+        names: set[str] = set()
+        nodes: list[ast.AST] = [self.tree]
+        for node in nodes:
+            if isinstance(node, (*FunctionNode, ast.ClassDef)):
+                names.add(node.name)
+                continue
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names |= {alias.asname or alias.name for alias in node.names}
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            nodes += ast.iter_child_nodes(node)
+        return names
 
 
 @dataclass(eq=False)
 class Project:
-    """All modules the generator has read.
-
-    Attributes:
-        twinned: the modules that get a twin, primitives excluded, in the order of their names.
-        examples: the programs in the docstrings of twinned modules.
-        conventions: what names in examples stand for when nothing binds them.
-        read_roots: top-level package names that are the project's, and where they lie.
-    """
+    """The modules of a project by their names, and the hand-written primitives, blocking and for asyncio."""
 
     root: Path
     settings: Settings
-    primitives: Primitives
-    twinned: list[Module]
-    read_roots: dict[str, Path]
-    known: dict[str, Module | None] = field(default_factory=dict)
-    examples: list[Module] = field(default_factory=list)
-    conventions: dict[str, Type] = field(default_factory=dict)
+    modules: dict[str, Module]
+    primitives: Module
+    asynchronous: Module
 
-    def module(self, name: str) -> Module | None:
-        """Give one of the project's modules, reading it when it is first asked for; None for a foreign one."""
-        if name not in self.known:
-            file = self._file(name)
-            self.known[name] = None if file is None else read(name, file, self.root)
-        return self.known[name]
+    def __post_init__(self) -> None:
+        self.twinned = [module for module in self.modules.values() if module.role in ("twinned", "test")]
 
-    def _file(self, name: str) -> Path | None:
-        top, _, rest = name.partition(".")
-        if top not in self.read_roots:
-            return None
-        base = self.read_roots[top].joinpath(*rest.split(".")) if rest else self.read_roots[top]
-        for file in (base / "__init__.py", base.with_name(base.name + ".py")):
-            if file.is_file():
-                return file
+    def is_ours(self, name: str) -> bool:
+        """Whether a module's name is one of this project."""
+        return name.partition(".")[0] in {folder.source.partition("/")[0] for folder in self.settings.folders}
+
+    def is_module(self, name: str) -> bool:
+        """Whether a dotted name is a module of this project rather than something in one."""
+        base = self.root.joinpath(*name.split("."))
+        return base.is_dir() or base.with_name(f"{base.name}.py").is_file()
+
+    def twin_name(self, name: str) -> str | None:
+        """Return the name of a module's twin, None where it has none."""
+        if name in self.modules and self.modules[name].role != "shared":
+            for folder in self.settings.folders:
+                source, twin = folder.source.replace("/", "."), folder.twin.replace("/", ".")
+                if name == source or name.startswith(f"{source}."):
+                    return twin + name[len(source) :]
         return None
 
-    def twin_name(self, module: str) -> str | None:
-        """Give the name of a module's twin, None where it has none."""
-        found = self.known.get(module)
-        if found is None or found.role == "shared":
-            return None
-        package = self.settings.package
-        if module == package.source or module.startswith(package.source + "."):
-            return package.twin + module[len(package.source) :]
-        for tree in self.settings.tests:
-            source, twin = tree.source.replace("/", "."), tree.twin.replace("/", ".")
-            if module == source or module.startswith(source + "."):
-                return twin + module[len(source) :]
-        return None
+    def twin_path(self, path: str) -> str:
+        """Return the twin's spelling of ``package.module.name``; the path itself where that is shared."""
+        parts = path.split(".")
+        for length in range(len(parts), 0, -1):
+            name, rest = ".".join(parts[:length]), parts[length:]
+            if name in self.modules:
+                twin = self.twin_name(name) if not rest or rest[0] in self.modules[name].bound() else None
+                return ".".join([twin, *rest]) if twin else path
+        return path
 
 
-def load(root: Path, settings: Settings) -> Project:
-    """Read a package and its tests and tell what is twinned."""
+def load(root: Path, settings: Settings, *, tests: bool = True) -> Project:
+    """Read a package and its tests; what reaches the primitives by imports is twinned."""
     package = settings.package
-    folder = root / package.source
-    modules = {}
-    for file in sorted(folder.glob("*.py")):
-        name = package.source if file.stem == "__init__" else f"{package.source}.{file.stem}"
-        modules[name] = read(name, file, root)
-    blocking = modules[f"{package.source}.{package.primitives}"]
-    asynchronous = read(f"{package.twin}.{package.primitives}", root / package.twin / f"{package.primitives}.py", root)
-    blocking.role = "primitives"
-    kept = {f"{package.source}.{name}" for name in package.kept}
-    reaching = _reaching(modules, blocking.name, kept)
+    modules = {module.name: module for module in (_read(f, root) for f in sorted((root / package.source).glob("*.py")))}
+    primitives = modules[f"{package.source}.{package.primitives}"]
+    imports = {m.name: set(_imports(m, modules)) for m in modules.values() if m.name not in settings.kept}
+    reaching: set[str] = set()
+    while more := {name for name, reached in imports.items() if reached & {primitives.name, *reaching}} - reaching:
+        reaching |= more
     for name in reaching:
         modules[name].role = "twinned"
-    twinned = [modules[name] for name in sorted(reaching)]
-    known: dict[str, Module | None] = dict(modules)
-    for module in _tests(root, settings):
-        known[module.name] = module
-        twinned.append(module)
-    roots = {package.source: folder}
-    for tree in settings.tests:
-        top = tree.source.partition("/")[0]
-        roots[top] = root / top
-    return Project(root, settings, Primitives(blocking, asynchronous), twinned, roots, known)
+    primitives.role = "primitives"
+    for tree in settings.tests if tests else ():
+        for module in (_read(file, root) for file in sorted((root / tree.source).rglob("*.py"))):
+            if module.path.removeprefix(f"{tree.source}/") not in tree.one_sided:
+                module.role = "test"
+                modules[module.name] = module
+    return Project(root, settings, modules, primitives, _read(root / package.twin / f"{package.primitives}.py", root))
 
 
-def _reaching(modules: dict[str, Module], primitives: str, kept: set[str]) -> set[str]:
-    """Give the names of the modules from which a chain of imports leads to the primitives."""
-    needs = {
-        name: set(_imported(module, modules))
-        for name, module in modules.items()
-        if name not in kept and name != primitives
-    }
-    reaching: set[str] = set()
-    while True:
-        more = {name for name, imports in needs.items() if imports & (reaching | {primitives})} - reaching
-        if not more:
-            return reaching
-        reaching |= more
+def _read(file: Path, root: Path) -> Module:
+    path = file.relative_to(root)
+    name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    return Module(name, path.as_posix(), file.read_text("utf-8"))
 
 
-def _imported(module: Module, modules: dict[str, Module]) -> Iterator[str]:
-    for origin, name in module.imports():
-        if name is not None and f"{origin}.{name}" in modules:
-            yield f"{origin}.{name}"
-        elif origin in modules and origin != module.name:
-            yield origin
-
-
-def _tests(root: Path, settings: Settings) -> Iterator[Module]:
-    for tree in settings.tests:
-        folder = root / tree.source
-        for file in sorted(folder.rglob("*.py")):
-            relative = file.relative_to(folder)
-            if "__pycache__" in relative.parts or relative.as_posix() in tree.one_sided:
-                continue
-            parts = [*tree.source.split("/"), *relative.with_suffix("").parts]
-            if parts[-1] == "__init__":
-                parts.pop()
-            module = read(".".join(parts), file, root)
-            module.role = "twinned"
-            module.is_test = True
-            yield module
+def _imports(module: Module, modules: dict[str, Module]) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            origin = module.origin(node)
+            below = [name for alias in node.names if (name := f"{origin}.{alias.name}") in modules]
+            yield from below if len(below) == len(node.names) else [*below, origin]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)

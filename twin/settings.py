@@ -4,79 +4,63 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-__all__ = ["PROJECT", "BLOCKING_CALLS", "Package", "Settings", "TestTree", "find_root"]
-
-# Calls that would block the event loop; in a module that is twinned they belong behind the package's _io.
-# A trailing dot covers everything below; a name alone covers exactly that.
-BLOCKING_CALLS: frozenset[str] = frozenset(
-    {
-        "builtins.input",
-        "builtins.open",
-        "concurrent.futures.",
-        "http.client.",
-        "io.open",
-        "multiprocessing.",
-        "os.open",
-        "os.popen",
-        "os.system",
-        "os.wait",
-        "os.waitpid",
-        "queue.",
-        "requests.",
-        "select.",
-        "selectors.",
-        "signal.pause",
-        "signal.sigwait",
-        "socket.",
-        "subprocess.",
-        "threading.Barrier",
-        "threading.Condition",
-        "threading.Event",
-        "threading.Semaphore",
-        "threading.BoundedSemaphore",
-        "threading.Thread",
-        "threading.Timer",
-        "time.sleep",
-        "urllib.request.",
-        "urllib3.",
-    }
+# How names differ in the asyncio world.
+DUNDERS = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__", "__next__": "__anext__"}
+NAMES = {
+    **DUNDERS,
+    "AbstractContextManager": "AbstractAsyncContextManager",
+    "ContextManager": "AsyncContextManager",
+    "Generator": "AsyncGenerator",
+    "Iterable": "AsyncIterable",
+    "Iterator": "AsyncIterator",
+    "StopIteration": "StopAsyncIteration",
+    "contextmanager": "asynccontextmanager",
+}
+# What a plain function may be annotated to return if its callers are to await it.
+AWAITABLE = {"Waitable", "Awaitable", "Coroutine", "Future", "Task"}
+# Decorators under which a function may become a coroutine.
+DECORATORS = {"staticmethod", "classmethod", "overload", "abstractmethod", "override", "final", "contextmanager"}
+# Locks of threads: held over an await, one would keep the thread from the task that is to release it.
+LOCKS = ("_thread.lock", "_thread.LockType", "_thread.RLock", "threading.Lock", "threading.RLock", "threading._RLock")
+# What would block the event loop, with all that is in it; in a module that is twinned it belongs into the primitives.
+BLOCKING = (
+    *("builtins.input", "builtins.open", "io.open", "time.sleep", "signal.pause", "signal.sigwait"),
+    *("os.open", "os.popen", "os.system", "os.wait", "os.waitpid"),
+    *("concurrent.futures", "multiprocessing", "queue", "select", "selectors", "subprocess"),
+    *("http.client", "requests", "socket", "urllib.request", "urllib3"),
+    *("threading.Barrier", "threading.BoundedSemaphore", "threading.Condition", "threading.Event"),
+    *("threading.Semaphore", "threading.Thread", "threading.Timer", *(f"{lock}.acquire" for lock in LOCKS)),
 )
+# Functions that return plain data, whatever their return type says.
+DECODERS = ("json.load", "json.loads", "tomllib.load", "tomllib.loads")
 
 
 @dataclass(frozen=True)
-class Package:
-    """A package and its twin.
-
-    Attributes:
-        source: the blocking package, a folder below the root; only its top level is twinned.
-        twin: the generated package, a folder below the root.
-        primitives: the module written by hand in both; what reaches it is twinned.
-        kept: top-level modules that are never twinned although they may reach the primitives.
-        copied: files that are no modules and go along as they are.
-    """
+class Folder:
+    """A folder below the root and that of its twins."""
 
     source: str
     twin: str
-    primitives: str = "_io"
-    kept: tuple[str, ...] = ()
-    copied: tuple[str, ...] = ("py.typed",)
+
+    by_hand: ClassVar[tuple[str, ...]] = ()  # files in the twin's folder that are not generated
 
 
 @dataclass(frozen=True)
-class TestTree:
-    """A folder of tests written blocking and the folder of their twins.
+class Package(Folder):
+    """A package, of which only the top level is twinned: what reaches the primitives, written by hand in both."""
 
-    Attributes:
-        source: the folder below the root; all its Python files are twinned, in subfolders too.
-        twin: the generated folder.
-        one_sided: files below ``source`` that are left out, for tests that only make sense in blocking code.
-    """
+    primitives: ClassVar[str] = "_io"
+    by_hand: ClassVar[tuple[str, ...]] = (f"{primitives}.py",)
+
+
+@dataclass(frozen=True)
+class TestTree(Folder):
+    """Tests written blocking, in subfolders too; one-sided files are left out: they make no sense in asyncio."""
 
     __test__ = False
 
-    source: str
-    twin: str
     one_sided: tuple[str, ...] = ()
 
 
@@ -86,20 +70,23 @@ class Settings:
 
     package: Package
     tests: tuple[TestTree, ...] = ()
-    blocking_calls: frozenset[str] = BLOCKING_CALLS
-    blocking_calls_in_tests: frozenset[str] = frozenset({"time.sleep"})
-    # Names that docstring examples use without saying where they come from, beyond the twinned classes'
-    # names in lower case: {name: "module.Class"}.
-    example_names: tuple[tuple[str, str], ...] = ()
-    refresh: str = "python -m twin"
+    kept: tuple[str, ...] = ()  # modules that are never twinned although they may reach the primitives
+    unread: tuple[str, ...] = ()  # modules that twinned code only passes through: mypy need not read them
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """All folders with twins, the package's first."""
+        return (self.package, *self.tests)
 
 
 PROJECT = Settings(
-    package=Package("ctxmgr", "ctxmgr_async", kept=("testing", "__main__")),
+    package=Package("ctxmgr", "ctxmgr_async"),
     tests=(TestTree("tests/twinned", "tests/_twinned_async"),),
+    kept=("ctxmgr.testing", "ctxmgr.__main__"),
+    unread=("ctxmgr.service", "ctxmgr.cli", "ctxmgr.testing", "ctxmgr._embedded"),
 )
 
 
 def find_root() -> Path:
-    """Give the folder of the project this generator belongs to."""
+    """Return the folder of the project this generator belongs to."""
     return Path(__file__).resolve().parent.parent

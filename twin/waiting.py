@@ -3,325 +3,225 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
-from functools import cached_property
 
-from . import foreign
-from .inference import Inference
-from .model import CallableOf, Foreign, ForeignRef, FunctionRef, Instance, Type, Unknown, Variable, arms
-from .program import Class, DefinedFunction, Function, Module, Place
-from .project import DUNDERS, Kind, Project
+from .oracle import Function, Oracle, Target, Unknown, Variable
+from .project import FunctionNode, Module, Project
+from .settings import AWAITABLE, DUNDERS
 
-__all__ = ["Verdict", "Waits"]
-
-# Whether something waits: an empty set where nothing is known, both where it depends.
-Verdict = frozenset[bool]
-
-_YES: Verdict = frozenset({True})
-_NO: Verdict = frozenset({False})
+Verdict = set[str]  # of "waits", "iterates", "plain" and "unknown": all that may be
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef
+_NESTED = "a comprehension in a comprehension, which needs Python 3.11"
+_OBSTACLES = {ast.Lambda: "a lambda", ast.JoinedStr: "an f-string", ast.ClassDef: "a class body",
+              ast.GeneratorExp: "a generator expression"}  # fmt: skip
 
 
 class Waits:
-    """Answers what waits in a project, once `solve` has run.
+    """Answers what waits."""
 
-    Attributes:
-        coroutines: the functions that become ``async def``.
-        forwarding: the plain functions that return an iterator or a context manager that waits.
-        open_ended: the functions annotated ``-> Waitable[...]``: plain, and their callers await them.
-    """
-
-    def __init__(self, project: Project, inference: Inference) -> None:
-        self.project = project
-        self.inference = inference
-        self.coroutines: set[Function] = set()
-        self.forwarding: set[Function] = set()
-        self.open_ended: set[Function] = set()
-        self._kinds: dict[Function, Kind] = {}
-        self._places: dict[ast.AST, Place] = {}
-
-    # Functions -----------------------------------------------------------------------------------------
-
-    def call_waits(self, function: Function) -> bool:
-        """Tell whether a call of the function has to be awaited."""
-        if function.module.role == "primitives":
-            return self.kind(function) == "waits"
-        if function in self.open_ended:
-            return True
-        return function in self.coroutines and not function.is_generator
-
-    def gives_waiting(self, function: Function) -> bool:
-        """Tell whether what the function returns waits when it is iterated over or entered."""
-        if function.module.role == "primitives":
-            return self.kind(function) == "iterates" or (function.is_manager and self.kind(function) == "waits")
-        return function in self.forwarding or (function in self.coroutines and function.is_generator)
-
-    def waits_at_all(self, function: Function) -> bool:
-        return self.call_waits(function) or self.gives_waiting(function)
-
-    def kind(self, function: Function) -> Kind:
-        """Tell what the asyncio counterpart of a primitive does."""
-        if function not in self._kinds:
-            self._kinds[function] = self.project.primitives.of_function(function).kind
-        return self._kinds[function]
-
-    # Values --------------------------------------------------------------------------------------------
-
-    def calling(self, callee: Type) -> Verdict:
-        """Tell whether calling a value waits."""
-        found: set[bool] = set()
-        for arm in arms(callee):
-            if isinstance(arm, FunctionRef):
-                found.add(self.call_waits(arm.function))
-            elif isinstance(arm, CallableOf):
-                found.add(arm.waits)
-            elif isinstance(arm, Instance):
-                found |= self.calling(self.inference.attribute(arm, "__call__"))
-            elif isinstance(arm, ForeignRef) and (name := self.alias(arm.name)):
-                found.add(self.project.primitives.of_name(name).kind == "waits")
-            elif not isinstance(arm, (Unknown, Variable)):
-                found.add(False)
-        return frozenset(found)
-
-    def iterating(self, kind: Type) -> Verdict:
-        """Tell whether iterating over a value waits."""
-        found: set[bool] = set()
-        for arm in arms(kind):
-            if isinstance(arm, Foreign):
-                found.add(arm.source is not None and self.gives_waiting(arm.source))
-            elif isinstance(arm, Instance):
-                found |= self._instance_iterates(arm)
-            elif not isinstance(arm, (Unknown, Variable)):
-                found.add(False)
-        return frozenset(found)
-
-    def _instance_iterates(self, arm: Instance) -> Verdict:
-        for name in ("__iter__", "__next__"):
-            for method in arms(self.inference.attribute(arm, name)):
-                if isinstance(method, FunctionRef) and self.waits_at_all(method.function):
-                    return _YES
-        return _NO
-
-    def entering(self, kind: Type) -> Verdict:
-        """Tell whether entering a context manager waits."""
-        found: set[bool] = set()
-        for arm in arms(kind):
-            if isinstance(arm, Foreign) and arm.source is not None:
-                found.add(self.gives_waiting(arm.source))
-            elif isinstance(arm, Foreign) and (name := self.alias(arm.name)):
-                found.add(self.project.primitives.of_member(name, "__enter__").kind == "waits")
-            elif isinstance(arm, Instance):
-                methods = [*arms(self.inference.attribute(arm, "__enter__"))]
-                methods += [*arms(self.inference.attribute(arm, "__exit__"))]
-                found.add(any(isinstance(m, FunctionRef) and self.call_waits(m.function) for m in methods))
-            elif not isinstance(arm, (Unknown, Variable)):
-                found.add(False)
-        return frozenset(found)
-
-    def alias(self, name: str) -> str | None:
-        """Give the primitives' own name for something foreign that they offer, such as a lock."""
-        module, _, last = name.rpartition(".")
-        return last if module == self.project.primitives.blocking.name else None
-
-    @cached_property
-    def some_instances_call(self) -> bool:
-        """Whether there is any class that waits when called; asked only after `solve`."""
-        return any(
-            True in self.calling(Instance(cls)) for cls in self._classes() if self.inference.has(cls, "__call__")
-        )
-
-    @cached_property
-    def some_instances_iterate(self) -> bool:
-        """Whether there is any class that waits when iterated over; asked only after `solve`."""
-        return any(self._instance_iterates(Instance(cls)) == _YES for cls in self._classes())
-
-    @cached_property
-    def some_instances_enter(self) -> bool:
-        """Whether there is any class that waits when entered; asked only after `solve`."""
-        return any(self.entering(Instance(cls)) == _YES for cls in self._classes())
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """The names under which something waits; asked only after `solve`."""
-        functions = [function for module in self._modules() for function in module.functions]
-        return frozenset(
-            function.name
-            for function in functions
-            if self.waits_at_all(function) and not (function.name.startswith("__") and function.name.endswith("__"))
-        )
-
-    # The fixpoint --------------------------------------------------------------------------------------
-
-    def place(self, node: ast.AST, module: Module) -> Place:
-        if node not in self._places:
-            self._places[node] = module.place(node)
-        return self._places[node]
-
-    def solve(self) -> None:
-        """Find out what waits."""
-        modules = [*self.project.twinned, *self.project.examples]
+    def __init__(self, oracle: Oracle, project: Project, modules: list[Module]) -> None:
+        self.oracle = oracle
+        self.modules = modules
+        self.counterparts = dict(_counterparts(project.asynchronous.tree))
+        self.kinds: dict[Target, str] = {}  # functions whose calls are awaited, "waits", or return what "iterates"
+        self.coroutines: set[Target] = set()  # those that become `async def`
+        self.open_ended: set[Target] = set()  # those annotated `-> Waitable[...]`, plain, whose callers await them
+        self.callables: set[Target] = set()  # variables annotated `Callable[..., Waitable[...]]`
+        self.iterators: set[Variable | None] = set()  # those that hold an iterator or a manager that waits
+        # What each variable is bound to; None for what no expression says.
+        self.bound: dict[Variable, list[tuple[ast.expr | None, Module]]] = {}
+        self.families = list(oracle.families())
+        for function in oracle.functions.values():
+            if function.module.role == "primitives":
+                if kind := _kind(self.definition(function)):
+                    self.kinds[function] = kind
+            elif outermost(function.node.returns) == "Waitable":
+                self.kinds[function] = "waits"
+                self.open_ended.add(function)
         for module in modules:
-            for function in module.functions:
-                if any(
-                    self.inference.is_waitable_annotation(each.node.returns, module)
-                    for each in (function, *function.overloads)
-                ):
-                    self.open_ended.add(function)
-        nodes = [
-            (node, module)
-            for module in modules
-            for node in ast.walk(module.tree)
-            if isinstance(node, (ast.Call, ast.With, ast.For, ast.comprehension))
-        ]
-        before = -1
-        while before != (before := len(self.coroutines) + len(self.forwarding)):
-            for node, module in nodes:
-                if self.waits_here(node, module):
-                    self._mark(self.place(node, module).function)
-            for module in modules:
-                self._forward(module)
-            self._agree()
+            for node in ast.walk(module.tree):
+                self._bind(node, module)
+        self._solve()
+        # Under which names something waits; special are those of protocol methods such as `__iter__`.
+        found = {function.name for function in self.kinds if isinstance(function, Function)}
+        self.special = {name for name in found if name.startswith("__")}
+        self.names = found - self.special
 
-    def waits_here(self, node: ast.AST, module: Module) -> bool:
-        """Tell whether a call, with or for waits where it stands."""
-        type_of = self.inference.type_of
-        if isinstance(node, ast.Call):
-            return True in self.calling(type_of(node.func, module)) or self.advances(node, module)
-        if isinstance(node, ast.With):
-            return any(True in self.entering(type_of(item.context_expr, module)) for item in node.items)
-        if isinstance(node, (ast.For, ast.comprehension)):
-            return True in self.iterating(type_of(node.iter, module))
-        return False
-
-    def advances(self, node: ast.Call, module: Module) -> bool:
-        """Tell whether a call is ``next()`` on an iterator that waits."""
-        return (
-            self.inference.type_of(node.func, module) == ForeignRef("builtins.next")
-            and bool(node.args)
-            and True in self.iterating(self.inference.type_of(node.args[0], module))
+    def _bind(self, node: ast.AST, module: Module) -> None:
+        above = (
+            parent for _, parent in module.above(node) if not isinstance(parent, (ast.Tuple, ast.List, ast.Starred))
         )
+        at = node if isinstance(node, ast.arg) else next(above, None)
+        stored = isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store)
+        variable = self.oracle.variable(node, module) if stored or at is node else None
+        if variable is not None:
+            value = at.value if isinstance(at, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) else None
+            self.bound.setdefault(variable, []).append((value, module))
+            if isinstance(at, (ast.arg, ast.AnnAssign)) and _takes_waiting(at.annotation):
+                self.callables.add(variable)
+
+    def calls(self, node: ast.Call, module: Module) -> Verdict:
+        """Return what a call may do."""
+        targets = self.oracle.targets(node.func, module)
+        names = self.oracle.foreign(node.func, module)
+        steps = node.args and names & {"builtins.next", "builtins.iter"}
+        if steps and "waits" in self.protocol(node.args[0], module, "__iter__", "__next__"):
+            return {"waits" if "builtins.next" in names else "iterates"}
+        if targets & self.callables:
+            return {"waits"}
+        if any(isinstance(target, Function) and target.name == "__init__" for target in targets):
+            return {"plain"}
+        known = [target for target in targets if not isinstance(target, Variable)]
+        return {"unknown" if isinstance(each, Unknown) else self.kinds.get(each, "plain") for each in known}
+
+    def iterates(self, node: ast.AST, module: Module) -> bool:
+        """Whether a value is an iterator, or a context manager, that a function of ours made and that waits."""
+        if isinstance(node, ast.Call):
+            return "iterates" in self.calls(node, module)
+        if isinstance(node, (ast.IfExp, ast.BoolOp, ast.NamedExpr)):
+            return any(self.iterates(value, module) for value in ast.iter_child_nodes(node))
+        return isinstance(node, (ast.Name, ast.Attribute)) and self.oracle.variable(node, module) in self.iterators
+
+    def protocol(self, node: ast.expr, module: Module, *names: str) -> Verdict:
+        """Return what going through a value, or entering it, may do, by the names of the methods that are called."""
+        if self.iterates(node, module):
+            return {"waits"}
+        kinds = self.oracle.types(node, module)
+        waits = {kind: self.kinds.keys() & self.oracle.methods(kind, *names) for kind in kinds}
+        return {"waits" if waits[each] else "unknown" if self.oracle.is_any(each) else "plain" for each in kinds}
+
+    def here(self, node: ast.AST, module: Module) -> Verdict:
+        """Return what a call, ``with`` or ``for`` may do where it stands."""
+        if isinstance(node, ast.Call):
+            return self.calls(node, module)
+        if isinstance(node, ast.With):
+            values = (item.context_expr for item in node.items)
+            return {each for value in values for each in self.protocol(value, module, "__enter__", "__exit__")}
+        if isinstance(node, (ast.For, ast.comprehension)):
+            return self.protocol(node.iter, module, "__iter__", "__next__")
+        return set()
+
+    def place(self, node: ast.AST, module: Module) -> tuple[Function | None, str]:
+        """Return the function in whose body a node is, and what keeps an await from standing there."""
+        obstacle = ""
+        comprehensions = 0
+        outside: ast.AST | None = None  # whose first iterable the node is in, which is evaluated outside of it
+        for child, parent in module.above(node):
+            if isinstance(parent, ast.comprehension) and child is parent.iter:
+                outer = module.parents[parent]
+                outside = outer if parent is outer.generators[0] else None  # type: ignore[attr-defined]
+            elif isinstance(parent, FunctionNode):
+                if child in parent.body:
+                    return self.oracle.functions.get(parent), obstacle
+                obstacle = obstacle or ("a decorator" if child in parent.decorator_list else "a default argument")
+            elif parent is not outside:
+                comprehensions += isinstance(parent, (ast.ListComp, ast.SetComp, ast.DictComp))
+                obstacle = obstacle or _OBSTACLES.get(type(parent), _NESTED if comprehensions == 2 else "")
+        return None, obstacle or ("" if module.role == "example" else "module level")
+
+    def takes_waiting(self, node: ast.AST, module: Module) -> bool:
+        """Whether a value is the argument for a parameter that takes functions that wait."""
+        parent = module.parents[node]
+        call = module.parents[parent] if isinstance(parent, ast.keyword) else parent
+        if not isinstance(call, ast.Call) or call.func is node:
+            return False
+        found = set()
+        for function in (each for each in self.oracle.targets(call.func, module) if isinstance(each, Function)):
+            given = self.definition(function).args
+            names = {each.arg: each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+            if isinstance(parent, ast.keyword):
+                argument = names.get(parent.arg or "")
+            else:
+                places = [*given.posonlyargs, *given.args][function.is_method :]
+                argument = dict(zip(call.args, places, strict=False)).get(node)  # type: ignore[call-overload]
+            found.add(argument is not None and _takes_waiting(argument.annotation))
+        return found == {True}
+
+    def definition(self, function: Function) -> _Definition:
+        """Return the definition that says what a function does: of a primitive, that for asyncio."""
+        is_primitive = function.module.role == "primitives"
+        return self.counterparts.get(function.qualname, function.node) if is_primitive else function.node
+
+    def _solve(self) -> None:
+        kinds = (ast.Call, ast.With, ast.For, ast.comprehension, ast.Return)
+        nodes = [(node, module) for module in self.modules for node in ast.walk(module.tree) if isinstance(node, kinds)]
+        before = -1
+        while before != (before := len(self.kinds) + len(self.iterators)):
+            for variable, values in self.bound.items():
+                if any(value is not None and self.iterates(value, module) for value, module in values):
+                    self.iterators.add(variable)
+            for node, module in nodes:
+                function = self.place(node, module)[0]
+                if isinstance(node, ast.Return) and node.value is not None and self.iterates(node.value, module):
+                    self.kinds.setdefault(function, "iterates")  # type: ignore[arg-type]  # a return is in one
+                elif "waits" in self.here(node, module):
+                    self._mark(function)
+            for members, others in self.families:
+                self._agree([*members, *(each for each in others if isinstance(each, Function))])
+            for function, following in self.oracle.iterators():
+                if following in self.kinds and not is_generator(function.node):
+                    self.kinds.setdefault(function, "iterates")
 
     def _mark(self, function: Function | None) -> None:
-        if function is not None and function not in self.open_ended:
+        if function and function not in self.open_ended | self.coroutines and function.module.role != "primitives":
+            self.kinds[function] = "iterates" if is_generator(function.node) else "waits"
             self.coroutines.add(function)
 
-    def _forward(self, module: Module) -> None:
-        """Mark the functions that return, or declare to return, an iterator that waits."""
-        for function in module.functions:
-            if function.is_generator or function in self.forwarding:
-                continue
-            for statement in function.own_returns:
-                if statement.value is None or self._in_lambda(statement, module):
-                    continue
-                if self.is_waiting_object(self.inference.type_of(statement.value, module)):
-                    self.forwarding.add(function)
-
-    def _in_lambda(self, statement: ast.Return, module: Module) -> bool:
-        return self.place(statement, module).obstacle is not None
-
-    def is_waiting_object(self, kind: Type) -> bool:
-        """Tell whether a value is a foreign iterator or context manager made by a function of ours that waits."""
-        return any(
-            isinstance(arm, Foreign) and arm.source is not None and self.gives_waiting(arm.source) for arm in arms(kind)
-        )
-
-    def _agree(self) -> None:
-        """Carry waiting from overriding methods to what they implement, and between paired methods."""
-        for overriding, overridden in self.overrides:
-            if overridden.module.role != "twinned" or not overridden.is_stub:
-                continue
-            if self.call_waits(overriding):
-                self._mark(overridden)
-            elif self.gives_waiting(overriding):
-                self.forwarding.add(overridden)
-        for cls in self._twinned_classes():
-            self._pair(cls)
-
-    def _pair(self, cls: Class) -> None:
-        own = {name: _own_method(cls, name) for name in DUNDERS}
-        every = {name: self._method(cls, name) for name in DUNDERS}
-        managing = (every["__enter__"], every["__exit__"])
-        if any(function is not None and self.call_waits(function) for function in managing):
-            self._mark(own["__enter__"])
-            self._mark(own["__exit__"])
-        following = every["__next__"]
-        iterator = own["__iter__"]
-        if iterator is None or iterator.is_generator:
-            return
-        if following is not None and self.call_waits(following):
-            self.forwarding.add(iterator)
-
-    def _method(self, cls: Class, name: str) -> Function | None:
-        for owner in self.inference.mro(cls):
-            found = _own_method(owner, name) if isinstance(owner, Class) else None
-            if found is not None:
-                return found
-        return None
-
-    # Class hierarchies ---------------------------------------------------------------------------------
-
-    @cached_property
-    def overrides(self) -> list[tuple[Function, Function]]:
-        """Pairs of a method and one it overrides or, for a protocol, implements."""
-        pairs: dict[tuple[Function, Function], None] = {}
-        classes = list(self._classes())
-        for cls in classes:
-            for base in self.inference.mro(cls)[1:]:
-                if isinstance(base, Class):
-                    for function in _own_methods(cls):
-                        overridden = _own_method(base, function.name)
-                        if overridden is not None:
-                            pairs[function, overridden] = None
-        for protocol in classes:
-            if self.is_protocol(protocol):
-                for pair in self._implementations(protocol, classes):
-                    pairs[pair] = None
-        return list(pairs)
-
-    def is_protocol(self, cls: Class) -> bool:
-        return any(isinstance(b, str) and foreign.base_name(b) == "Protocol" for b in self.inference.bases(cls))
-
-    def _implementations(self, protocol: Class, classes: list[Class]) -> Iterator[tuple[Function, Function]]:
-        members = {
-            name
-            for owner in self.inference.mro(protocol)
-            if isinstance(owner, Class)
-            for name in owner.scope.names
-            if not (name.startswith("__") and name not in DUNDERS and name != "__call__")
-        }
-        if not members:
-            return
-        for cls in classes:
-            if cls is protocol or self.is_protocol(cls) or not all(self.inference.has(cls, name) for name in members):
-                continue
-            for name in members:
-                declared, implementing = self._method(protocol, name), self._method(cls, name)
-                if declared is not None and implementing is not None:
-                    yield implementing, declared
-
-    def _modules(self) -> Iterator[Module]:
-        yield self.project.primitives.blocking
-        yield from self.project.twinned
-
-    def _classes(self) -> Iterator[Class]:
-        """Give all classes, also of shared modules: a protocol there may be implemented by something that waits."""
-        for module in list(self.project.known.values()):
-            if module is not None:
-                yield from module.classes
-
-    def _twinned_classes(self) -> Iterator[Class]:
-        for module in self.project.twinned:
-            yield from module.classes
+    def _agree(self, family: list[Function]) -> None:
+        found = {self.kinds[each] for each in family if each in self.kinds}
+        for each in (each for each in family if found and each not in self.kinds):
+            if found == {"iterates"} and not is_generator(each.node):
+                self.kinds[each] = "iterates"
+            else:
+                self._mark(each)
 
 
-def _own_methods(cls: Class) -> Iterator[Function]:
-    for bindings in cls.scope.names.values():
-        for binding in bindings:
-            if isinstance(binding, DefinedFunction):
-                yield binding.function
+def is_generator(function: _Definition) -> bool:
+    """Whether a function yields."""
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own(function))
 
 
-def _own_method(cls: Class, name: str) -> Function | None:
-    for binding in cls.scope.names.get(name, []):
-        if isinstance(binding, DefinedFunction):
-            return binding.function
-    return None
+def own(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield a function's nodes without those of functions in it."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, (*FunctionNode, ast.Lambda)):
+            yield child
+            yield from own(child)
+
+
+def _counterparts(tree: ast.Module) -> Iterator[tuple[str, _Definition]]:
+    """Yield the functions and methods of the asyncio primitives under the names they have in the blocking ones."""
+    blocking = {new: old for old, new in DUNDERS.items()}
+    for node in tree.body:
+        if isinstance(node, FunctionNode):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            methods = (each for each in node.body if isinstance(each, FunctionNode))
+            yield from ((f"{node.name}.{blocking.get(each.name, each.name)}", each) for each in methods)
+
+
+def _kind(definition: _Definition) -> str:
+    if isinstance(definition, ast.AsyncFunctionDef):
+        return "iterates" if is_generator(definition) else "waits"
+    returns = outermost(definition.returns)
+    return "waits" if returns in AWAITABLE else "iterates" if returns.startswith("Async") else ""
+
+
+def _takes_waiting(annotation: ast.expr | None) -> bool:
+    names = set(annotated(annotation))
+    return "Callable" in names and bool(AWAITABLE & names)
+
+
+def annotated(annotation: ast.expr | None) -> Iterator[str]:
+    """Yield the names in an annotation, the outermost first."""
+    for node in ast.walk(annotation) if annotation is not None else ():
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"[A-Za-z_]\w*(?![\w.])", node.value)
+
+
+def outermost(annotation: ast.expr | None) -> str:
+    """Return the name of what an annotation or a base is, without what it contains; of alternatives, the first's."""
+    return next(annotated(annotation), "")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command away from the source; give what it printed."""
+    """Run a command away from the source; return what it printed."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CTXMGR", "PIP_"))
     }
@@ -54,6 +54,32 @@ def test_wheel_holds_the_twin_and_not_the_tools(built: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"ctxmgr/client.py", "ctxmgr_async/client.py", "ctxmgr/py.typed", "ctxmgr_async/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith(("twin/", "tests/"))]
+
+
+def test_sdist_builds_where_the_generator_can_not_be_had(built: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    (wheel,) = built.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = python_of(tmp_path / "venv")
+    run(python, "-m", "pip", "install", "-q", "-U", "setuptools", cwd=tmp_path)
+    offline = ("--no-index", "--no-build-isolation", "--no-deps")
+    run(python, "-m", "pip", "wheel", "-q", *offline, "-w", tmp_path, sdist, cwd=tmp_path)
+    assert "mypy" not in run(python, "-m", "pip", "list", cwd=tmp_path)
+    (rebuilt,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(rebuilt) as ours, zipfile.ZipFile(wheel) as published:
+        assert sorted(ours.namelist()) == sorted(published.namelist())
+        assert "await " in ours.read("ctxmgr_async/client.py").decode()
+
+
+@pytest.mark.parametrize("carried", [False, True], ids=["checkout", "sdist"])
+def test_only_a_checkout_needs_the_generator(tmp_path: Path, carried: bool) -> None:
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "backend.py").write_bytes((PROJECT / "twin" / "backend.py").read_bytes())
+    if carried:
+        (tmp_path / "PKG-INFO").touch()
+    program = "import sys; sys.path.insert(0, 'twin'); import backend; print(backend.get_requires_for_build_wheel())"
+    needed = run(sys.executable, "-W", "ignore", "-c", program, cwd=tmp_path)
+    assert ("mypy" in needed) is not carried
 
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from twin import Package, Settings, TestTree, generate
+from twin import Package, Problem, Refused, Settings, TestTree, generate, prepare, prove
 
-__all__ = ["EXPECTED", "GOLDEN", "SETTINGS", "make", "twin_of"]
+__all__ = ["CORRECT", "EXPECTED", "GOLDEN", "PROVEN", "REFUSED", "SETTINGS", "check_case", "make", "twin_of"]
+
+# What may become of a case: it is twinned rightly, refused at its line of the source, or the second proof finds it.
+CORRECT, REFUSED, PROVEN = "correct", "refused", "second proof"
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 EXPECTED = Path(__file__).parent / "data" / "expected"
@@ -15,7 +18,7 @@ SETTINGS = Settings(package=Package("shop", "shop_async"), tests=(TestTree("test
 
 
 def make(root: Path, **modules: str) -> Path:
-    """Make a project of the golden primitives and the given modules of its package; give its folder."""
+    """Make a project of the golden primitives and the given modules of its package; return its folder."""
     for package in ("shop", "shop_async"):
         (root / package).mkdir()
         (root / package / "_io.py").write_bytes((GOLDEN / package / "_io.py").read_bytes())
@@ -26,8 +29,35 @@ def make(root: Path, **modules: str) -> Path:
 
 
 def twin_of(root: Path, **modules: str) -> str:
-    """Give the twin of the first of the modules, without its last line."""
+    """Return the twin of the first of the modules, without its last line."""
     make(root, **modules)
     generate(root, SETTINGS)
     text = (root / "shop_async" / f"{next(iter(modules))}.py").read_text("utf-8")
     return text[: text.rindex("# Generated")]
+
+
+def check_case(root: Path, module: str, outcome: str, text: str) -> None:
+    """Check what becomes of a module.
+
+    Args:
+        module: its text; what is refused, or found by the second proof, is in the line that ends with ``#!``.
+        text: part of what is said of that line, or of a correct twin.
+    """
+    found, problems, twin = REFUSED, list[Problem](), ""
+    try:
+        twins = prepare(make(root, module=module), SETTINGS)
+    except Refused as refused:
+        problems = refused.problems
+        assert not (root / "shop_async" / "module.py").exists()
+    else:
+        twins.write(root)
+        twin = (root / "shop_async" / "module.py").read_text("utf-8")
+        problems = prove(twins)
+        found = PROVEN if problems else CORRECT
+    shown = twin + "\n".join(map(str, problems))
+    assert found == outcome, shown
+    if outcome == CORRECT:
+        assert text in twin
+    else:
+        line = next(number for number, each in enumerate(module.splitlines(), 1) if "#!" in each)
+        assert line in [problem.line for problem in problems if text in problem.text], shown

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from twin import PROJECT, Refused, TestTree, check, generate
+from twin import Refused, TestTree, check, generate, prepare, prove
 from twin.__main__ import main
+from twin.backend import GENERATOR
 from twin.settings import find_root
 
 from .golden import GOLDEN, SETTINGS, make, twin_of
@@ -51,6 +52,26 @@ def test_the_command_fails_on_what_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "ctxmgr/module.py:4: can't tell what x is" in capsys.readouterr().err
 
 
+def test_the_command_fails_on_what_the_second_proof_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "from collections.abc import Iterator\n\nfrom ._io import pause\n\n\nclass Rows:\n"
+    rows += "    def __iter__(self) -> Iterator[int]:\n        pause(1)\n        yield 1\n\n\n"
+    small_project(tmp_path, module=rows + "def f(x: Rows) -> None:\n    a, b = x\n    print(a, b)\n")
+    assert [main(["--root", str(tmp_path)]), main(["--root", str(tmp_path)])] == [1, 1]
+    told = capsys.readouterr().err
+    assert told.count("problems: change the source there") == 2
+    assert 'ctxmgr_async/module.py:13: mypy: "Rows" object is not iterable (generated from ctxmgr/module.py:13)' in told
+    assert (tmp_path / "ctxmgr_async" / "module.py").is_file()
+
+
+def test_the_twins_of_this_project_are_proven() -> None:
+    assert [str(problem) for problem in prove(prepare(ROOT))] == []
+
+
+def test_the_checker_is_pinned_alike_for_builds_and_for_development() -> None:
+    (pin,) = (requirement for requirement in GENERATOR if requirement.startswith("mypy"))
+    assert pin in (ROOT / "setup.cfg").read_text("utf-8").split()
+
+
 def test_the_twins_of_this_project_can_be_generated(tmp_path: Path) -> None:
     generate(ROOT, target=tmp_path)
     assert (tmp_path / "ctxmgr_async" / "client.py").is_file()
@@ -58,7 +79,7 @@ def test_the_twins_of_this_project_can_be_generated(tmp_path: Path) -> None:
 
 def test_the_twins_in_place_are_fresh() -> None:
     stale = check(ROOT)
-    assert not stale, "\n".join([*stale, f"refresh with: {PROJECT.refresh}"])
+    assert not stale, "\n".join([*stale, "refresh with: python -m twin"])
 
 
 @pytest.mark.parametrize("editable", [False, True], ids=["build", "editable"])
@@ -69,7 +90,7 @@ def test_the_build_hook_generates_the_package(tmp_path: Path, editable: bool) ->
     program = (
         "import sys; sys.path.insert(0, 'twin')\n"
         "from setuptools import Distribution\n"
-        "from hook import build_py\n"
+        "from backend import build_py\n"
         "built = build_py(Distribution({'packages': ['ctxmgr', 'ctxmgr_async'], 'script_name': 'setup.py'}))\n"
         f"built.build_lib = 'out'; built.ensure_finalized(); built.editable_mode = {editable}; built.run()\n"
     )

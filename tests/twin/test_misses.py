@@ -8,7 +8,7 @@ import pytest
 
 from twin import Refused, generate
 
-from .golden import SETTINGS, make, twin_of
+from .golden import CORRECT, PROVEN, REFUSED, SETTINGS, check_case, make, twin_of
 
 HEAD = """\
 from __future__ import annotations
@@ -33,152 +33,218 @@ class Held:
     def __exit__(self, *e: object) -> None: ...
 """
 
-REFUSED = {
+CASES = {
     # A type that is no longer what a test said it was.
     "assigned anew in a branch": (
+        CORRECT,
         "def f(x: Wire | Plain, c: bool) -> None:\n"
         "    assert isinstance(x, Plain)\n    if c:\n        x = wire\n        x.send('a') #!",
-        "waits for some types",
+        "        await x.send('a')",
     ),
     "assigned anew in a loop's last round": (
+        REFUSED,
         "def f(x: Wire | Plain) -> None:\n"
         "    assert isinstance(x, Plain)\n    for _ in 'ab':\n        x.send('a') #!\n        x = wire",
         "waits for some types",
     ),
     "assigned anew before an exception": (
+        REFUSED,
         "def f(x: Wire | Plain) -> None:\n    assert isinstance(x, Plain)\n    try:\n        x = wire\n"
         "    except ValueError:\n        x.send('a') #!",
         "waits for some types",
     ),
     "assigned anew in an expression": (
+        CORRECT,
         "def f(x: Wire | Plain) -> None:\n    isinstance(x, Plain) and (x := wire) and x.send('a') #!",
-        "waits for some types",
+        "and await x.send('a')",
     ),
     "changed by an augmented assignment": (
+        REFUSED,
         "def f() -> None:\n    x: object\n    y = Plain()\n    y |= wire\n    y.send('a') #!",
         "can't tell what y is",
     ),
     "a list that grows": (
+        REFUSED,
         "def f() -> None:\n    x = [1]\n    x += [Box()]\n    for y in x: y.go() #!",
-        "waits for some types",
-    ),
-    "a list that is appended to": ("def f() -> None:\n    x = [1]\n    x.append(Box()) #!", "annotate the container"),
-    "an unannotated parameter with a default": ("def f(x=Plain()): x.send('a') #!", "can't tell what x is"),
-    "a match": (
-        "def f(x: object) -> None:\n    match x:\n        case Box() as y: y.go() #!",
         "can't tell what y is",
     ),
+    "a list that is appended to": (
+        REFUSED,
+        "def f() -> None:\n    x = [1]\n    x.append(Box()) #!",
+        'Argument 1 to "append"',
+    ),
+    "an unannotated parameter with a default": (REFUSED, "def f(x=Plain()): x.send('a') #!", "can't tell what x is"),
+    "a match": (
+        CORRECT,
+        "def f(x: object) -> None:\n    match x:\n        case Box() as y: y.go() #!",
+        "case Box() as y: await y.go()",
+    ),
     "a descriptor": (
+        CORRECT,
         "class D:\n    def __get__(self, o: object, t: object = None) -> Box: return Box()\n"
         "    def go(self) -> str: return ''\n"
         "class C:\n    d = D()\ndef f(c: C) -> None: c.d.go() #!",
-        "can't tell what c.d is",
+        "await c.d.go()",
     ),
     # Methods under other names.
     "a dunder that is another name": (
+        REFUSED,
         "class C:\n    def size(self) -> int: pause(1); return 1\n    __len__ = size #!",
         "gets out of sight",
     ),
     "a manager's methods under other names": (
+        REFUSED,
         "class C:\n    def open(self) -> C: pause(1); return self\n    __enter__ = open #!",
         "gets out of sight",
     ),
-    "a function's own __call__": ("def f(b: Box) -> object: return b.go.__call__() #!", "gets out of sight"),
-    "a function's own __get__": ("def f(b: Box) -> object: return Box.go.__get__(b)() #!", "gets out of sight"),
+    "a function's own __call__": (REFUSED, "def f(b: Box) -> object: return b.go.__call__() #!", "gets out of sight"),
+    "a function's own __get__": (
+        REFUSED,
+        "def f(b: Box) -> object: return Box.go.__get__(b)() #!",
+        "gets out of sight",
+    ),
     "a descriptor that returns a function": (
+        REFUSED,
         "class D:\n    def __get__(self, o: Box, t: object = None): return o.go #!",
         "gets out of sight",
     ),
-    "vars": ("def f(b: Box) -> object: return vars(b)['go']() #!", "gives members by any name"),
-    "__dict__": ("def f(b: Box) -> object: return Box.__dict__['go'](b) #!", "gives members by any name"),
-    "__getattribute__": ("def f(b: Box) -> object: return b.__getattribute__('go')() #!", "gives members by any name"),
+    "vars": (REFUSED, "def f(b: Box) -> object: return vars(b)['go']() #!", "gives members by any name"),
+    "__dict__": (REFUSED, "def f(b: Box) -> object: return Box.__dict__['go'](b) #!", "gives members by any name"),
+    "__getattribute__": (
+        REFUSED,
+        "def f(b: Box) -> object: return b.__getattribute__('go')() #!",
+        "gives members by any name",
+    ),
     "object.__getattribute__": (
+        REFUSED,
         "def f(b: Box) -> object: return object.__getattribute__(b, 'go')() #!",
         "gives members by any name",
     ),
-    "inspect": ("def f(b: Box) -> object: return dict(inspect.getmembers(b))['go']() #!", "gives members by any name"),
-    "getattr of anything": ("def f(b: Any, n: str) -> object: return getattr(b, n)() #!", "name the attribute"),
-    "getattr handed on": ("def f(b: Box) -> object: return functools.partial(getattr, b)('go')() #!", "getattr may"),
-    "getattr with unpacked arguments": ("def f(b: Box) -> object: return getattr(*(b, 'go'))() #!", "name it"),
-    "setattr": ("def f(b: Box) -> None: setattr(b, 'go', print) #!", "setattr(..., 'go') may"),
+    "inspect": (
+        REFUSED,
+        "def f(b: Box) -> object: return dict(inspect.getmembers(b))['go']() #!",
+        "gives members by any name",
+    ),
+    "getattr of anything": (
+        REFUSED,
+        "def f(b: Any, n: str) -> object: return getattr(b, n)() #!",
+        "name the attribute",
+    ),
+    "getattr handed on": (
+        REFUSED,
+        "def f(b: Box) -> object: return functools.partial(getattr, b)('go')() #!",
+        "getattr may",
+    ),
+    "getattr with unpacked arguments": (REFUSED, "def f(b: Box) -> object: return getattr(*(b, 'go'))() #!", "name it"),
+    "setattr": (REFUSED, "def f(b: Box) -> None: setattr(b, 'go', print) #!", "setattr(..., 'go') may"),
     # Functions in foreign hands.
-    "a cast": ("def f(b: Box) -> object: return cast(Callable[[], str], b.go)() #!", "can't wait for it"),
-    "a weak reference": ("def f(b: Box) -> object: return weakref.ref(b.go)()() #!", "can't wait for it"),
+    "a cast": (REFUSED, "def f(b: Box) -> object: return cast(Callable[[], str], b.go)() #!", "can't wait for it"),
+    "a weak reference": (REFUSED, "def f(b: Box) -> object: return weakref.ref(b.go)()() #!", "can't wait for it"),
     "a changed copy": (
+        REFUSED,
         "@attrs.define\nclass D:\n    run: Callable[[], str]\n"
         "def f(b: Box, d: D) -> object: return attrs.evolve(d, run=b.go).run() #!",
         "can't wait for it",
     ),
     "a converter": (
+        REFUSED,
         "def g(x: str) -> str: pause(1); return x\n@attrs.define\nclass D:\n    x: str = attrs.field(converter=g) #!",
         "can't wait for it",
     ),
     # Instances that wait when they are iterated over, entered or called.
-    "unpacking": ("def f(x: Rows) -> None: a, b = x #!", "unpacking what x gives waits"),
-    "unpacking in a loop": ("def f(x: list[Rows]) -> None:\n    for a, b in x: ... #!", "unpacking what x gives waits"),
-    "a slice": ("def f(x: Rows, y: list[int]) -> None: y[:] = x #!", "unpacking x waits"),
-    "adding to a list": ("def f(x: Rows, y: list[int]) -> None: y += x #!", "unpacking x waits"),
-    "a star": ("def f(x: Rows) -> None: print(*x) #!", "unpacking x waits"),
-    "a list of a new instance": ("def f() -> object: return list(Rows()) #!", "list() can't iterate over Rows()"),
-    "a list of one or the other": ("def f(x: Rows) -> object: return list(x or x) #!", "list() can't iterate"),
-    "a chained comparison": ("def f(x: Rows) -> object: return 1 < 2 in x #!", "`in x` waits"),
-    "an iterable parameter": (
-        "def g(x: Iterable[int]) -> list[int]: return [y for y in x]\ndef f(x: Rows) -> None: g(x) #!",
-        "is or gives Rows, which waits",
+    "unpacking": (PROVEN, "def f(x: Rows) -> None: a, b = x #!", '"Rows" object is not iterable'),
+    "unpacking in a loop": (
+        PROVEN,
+        "def f(x: list[Rows]) -> None:\n    for a, b in x: ... #!",
+        '"Rows" object is not iterable',
     ),
-    "an iterable variable": ("def f(x: Rows) -> None:\n    y: Iterable[int] = x #!", "is or gives Rows"),
+    "a slice": (PROVEN, "def f(x: Rows, y: list[int]) -> None: y[:] = x #!", '"__setitem__"'),
+    "adding to a list": (PROVEN, "def f(x: Rows, y: list[int]) -> None: y += x #!", '"__iadd__"'),
+    "a star": (PROVEN, "def f(x: Rows) -> None: print(*x) #!", "Expected iterable"),
+    "a list of a new instance": (
+        REFUSED,
+        "def f() -> object: return list(Rows()) #!",
+        "list() may call Rows().__iter__",
+    ),
+    "a list of one or the other": (
+        REFUSED,
+        "def f(x: Rows) -> object: return list(x or x) #!",
+        "list() may call x or x.__iter__",
+    ),
+    "a chained comparison": (
+        PROVEN,
+        "def f(x: Rows) -> object: return 1 < 2 in x #!",
+        "Unsupported right operand type for in",
+    ),
+    "an iterable parameter": (
+        REFUSED,
+        "def g(x: Iterable[int]) -> list[int]: return [y for y in x]\ndef f(x: Rows) -> None: g(x) #!",
+        "g() may call x.__iter__",
+    ),
+    "an iterable variable": (
+        PROVEN,
+        "def f(x: Rows) -> None:\n    y: Iterable[int] = x #!",
+        'expression has type "Rows"',
+    ),
     "an iterable attribute": (
+        PROVEN,
         "class C:\n    x: Iterable[int]\ndef f(c: C, x: Rows) -> None: c.x = x #!",
-        "is or gives Rows",
+        'expression has type "Rows"',
     ),
     "an iterable field": (
+        REFUSED,
         "@attrs.define\nclass C:\n    _x: Iterable[int]\ndef f(x: Rows) -> None: C(x=x) #!",
-        "is or gives Rows",
+        "C() may call x.__iter__",
     ),
     "a list of iterables": (
+        REFUSED,
         "def g(x: list[Iterable[int]]) -> None: ...\ndef f(x: list[Rows]) -> None: g(x) #!",
-        "is or gives Rows",
+        'Argument 1 to "g"',
     ),
-    "a cast iterable": ("def f(x: Rows) -> object: return cast(Iterable[int], x) #!", "is or gives Rows"),
+    "a cast iterable": (
+        REFUSED,
+        "def f(x: Rows) -> object: return cast(Iterable[int], x) #!",
+        "cast() may call x.__iter__",
+    ),
     "a factory of iterables": (
+        PROVEN,
         "def g(x: Callable[[], Iterable[int]]) -> None: ...\ndef f() -> None: g(Rows) #!",
-        "is or gives Rows",
+        '"type[Rows]"',
     ),
     "a manager that is returned": (
+        PROVEN,
         "def f(x: Held) -> AbstractContextManager[Held]: return x #!",
-        "is or gives Held, which waits",
+        'got "Held"',
     ),
     "an instance as a callable": (
+        REFUSED,
         "def g(x: Callable[[], None]) -> None: x()\ndef f(x: Called) -> None: g(x) #!",
-        "is or gives Called, which waits",
+        "g() may call x.__call__",
     ),
     # What is put in the place of something else.
     "a decorator that waits": (
+        REFUSED,
         "def deco(g: Callable[[], None]):\n    def inner() -> None: pause(1); g()\n    return inner\n"
         "@deco #!\ndef f() -> None: ...",
         "may wait; annotate it",
     ),
     "a decorator that is a class": (
+        REFUSED,
         "class Deco:\n    def __init__(self, g: object) -> None: ...\n    def __call__(self) -> None: pause(1)\n"
         "@Deco #!\ndef f() -> None: ...",
         "may wait; annotate it",
     ),
     "a decorated class": (
+        REFUSED,
         "def deco(c: object): return Box\n@deco #!\nclass C: ...",
         "may wait; annotate it",
     ),
 }
 
 
-@pytest.mark.parametrize(("source", "text"), REFUSED.values(), ids=REFUSED)
-def test_a_wait_that_would_be_missed_is_refused(tmp_path: Path, source: str, text: str) -> None:
-    module = HEAD + source
-    line = next(number for number, each in enumerate(module.splitlines(), 1) if "#!" in each)
-    with pytest.raises(Refused) as refused:
-        generate(make(tmp_path, module=module), SETTINGS)
-    assert ("shop/module.py", line) in [(p.path, p.line) for p in refused.value.problems if text in p.text], (
-        refused.value
-    )
+@pytest.mark.parametrize(("outcome", "source", "text"), CASES.values(), ids=CASES)
+def test_a_wait_that_would_be_missed(tmp_path: Path, outcome: str, source: str, text: str) -> None:
+    check_case(tmp_path, HEAD + source, outcome, text)
 
 
 SHARED = {
