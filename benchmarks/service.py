@@ -28,8 +28,8 @@ from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 
+from ctxmgr.engine.workspace.locks import held
 from ctxmgr.service.http.connection import Connection as HttpConnection
-from ctxmgr.service.locks import held
 from ctxmgr.testing import Service, serve
 
 GOAL_MS = 5.0

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ctxmgr._embedded import data_folder
-from ctxmgr.service.keys import Key, Keys
+from ctxmgr.service.catalog.keys import Key, Keys
 
 from .invocation import Invocation, note
 from .wording import moment, quoted, shown

@@ -7,7 +7,7 @@ import os
 from ctxmgr.client import Client
 from ctxmgr.oserrors import described
 from ctxmgr.protocol import error_of
-from ctxmgr.service.rootproof import written_proof
+from ctxmgr.service.api.rootproof import written_proof
 
 from .access import is_server
 from .invocation import Failure, Invocation

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ctxmgr.errors import ServiceError
 
-from .envelope import failure, new_request_id, success
-from .parameters import Parameters
+from .api.envelope import failure, new_request_id, success
+from .api.parameters import Parameters
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .keys import Keys
-    from .transfer import Download, Upload
-    from .watch import Watch
+    from .api.transfer import Download, Upload
+    from .catalog.keys import Keys
+    from .tasks.engine import Engine
+    from .tasks.watch import Watch
 
 __all__ = ["ContextService"]
 
@@ -54,7 +54,7 @@ class ContextService:
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
         """
-        from .engine import Engine
+        from .tasks.engine import Engine
 
         engine = Engine.open(folder, workers=workers, resumes=resume)
         if roots is not None:
@@ -64,7 +64,7 @@ class ContextService:
     @property
     def keys(self) -> Keys:
         """The keys with which a door lets people in."""
-        from .keys import Keys
+        from .catalog.keys import Keys
 
         return Keys(self._engine.catalog)
 
@@ -84,8 +84,8 @@ class ContextService:
         """
 
         def answer() -> dict[str, Any]:
-            from .actions import ACTIONS
-            from .unsupported import refuse
+            from .api.registry import ACTIONS
+            from .api.unsupported import refuse
 
             perform = ACTIONS.get(action) or refuse(action)
             return perform(self._engine, account, Parameters(parameters, base_url=base_url))
@@ -102,7 +102,7 @@ class ContextService:
             return None
         try:
             self._engine.check_open()
-            from .syncactions import watch_context_info
+            from .api.sync import watch_context_info
 
             return watch_context_info(self._engine, account, Parameters(parameters))
         except ServiceError:
@@ -117,7 +117,7 @@ class ContextService:
         Raises:
             ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
         """
-        from .transfer import open_download
+        from .api.transfer import open_download
 
         return open_download(self._engine, token, method=method, headers=headers)
 
@@ -127,7 +127,7 @@ class ContextService:
         Raises:
             ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
         """
-        from .transfer import open_upload
+        from .api.transfer import open_upload
 
         return open_upload(self._engine, token, headers=headers)
 
@@ -142,7 +142,7 @@ class ContextService:
         Raises:
             ServiceError: it is refused.
         """
-        from .transfer import read_file
+        from .api.transfer import read_file
 
         return read_file(self._engine, account, context_id, _checked_path(path), revision=revision)
 
@@ -152,7 +152,7 @@ class ContextService:
         Raises:
             ServiceError: it is refused.
         """
-        from .transfer import write_file
+        from .api.transfer import write_file
 
         return write_file(self._engine, account, context_id, _checked_path(path))
 
@@ -162,19 +162,19 @@ class ContextService:
         Raises:
             Exception: what keeps it from that.
         """
-        from .health import check
+        from .tasks.health import check
 
         check(self._engine)
 
     def unfinished(self) -> dict[str, int]:
         """Give how many tasks of this process are waiting and how many are running, by status."""
-        from .health import unfinished
+        from .tasks.health import unfinished
 
         return unfinished(self._engine)
 
     def outcome(self, task_id: str) -> dict[str, Any]:
         """Give all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""
-        from .health import outcome
+        from .tasks.health import outcome
 
         return outcome(self._engine, task_id)
 
@@ -203,8 +203,9 @@ class ContextService:
             self._engine.check_open()
             return success(request_id, answer())
         except ServiceError as error:
-            from .faults import CatalogError
-            from .unsupported import with_tool_result
+            from ctxmgr.service.catalog.errors import CatalogError
+
+            from .api.unsupported import with_tool_result
 
             if isinstance(error, CatalogError):
                 logger.error("request %s failed: %s: %s", request_id, action, error.message)
@@ -212,12 +213,12 @@ class ContextService:
             return with_tool_result(action, failure(request_id, error))
         except Exception as error:
             logger.exception("request %s failed: %s", request_id, action)
-            from .reasons import reason
+            from .catalog.reasons import reason
 
             return failure(request_id, ServiceError("InternalError", f"{action} failed: {reason(error)}"))
 
 
 def _checked_path(path: str) -> bytes:
-    from .contextfiles import checked_path
+    from .catalog.contextfiles import checked_path
 
     return checked_path("FilePath", Parameters({"FilePath": path}).file_name("FilePath"))

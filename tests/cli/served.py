@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxmgr.service import ContextService
-from ctxmgr.service.actions import ACTIONS
+from ctxmgr.service.api.registry import ACTIONS
 from tests.support.scripted import Recorded, ScriptedServer
 
 __all__ = ["Answering", "proven", "serving"]

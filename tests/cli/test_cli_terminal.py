@@ -14,7 +14,7 @@ from filelock import BaseFileLock, FileLock
 
 from ctxmgr.cli.progress import Bar, can_be_shown
 from ctxmgr.results import ContextStatusData
-from ctxmgr.service.datafolder import DataFolder
+from ctxmgr.service.storage.datafolder import DataFolder
 from tests.cli.commandline import Command, Terminal
 
 

@@ -151,7 +151,7 @@ def entries_of(answer: Mapping[str, Any]) -> Any:
 
 
 def test_every_action_is_tried() -> None:
-    from ctxmgr.service.actions import ACTIONS
+    from ctxmgr.service.api.registry import ACTIONS
 
     assert set(REQUESTS) == set(ACTIONS)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from ctxmgr.service.actions import ACTIONS
-from ctxmgr.service.unsupported import UNSUPPORTED
+from ctxmgr.service.api.registry import ACTIONS
+from ctxmgr.service.api.unsupported import UNSUPPORTED
 from ctxmgr.testing import Service, serve
 
 from .asking import Asker, Waiting, entries, until

@@ -16,9 +16,9 @@ import requests
 import trustme
 
 from ctxmgr import Client
+from ctxmgr.engine.workspace.locks import held
 from ctxmgr.service import ContextService
-from ctxmgr.service.datafolder import DataFolder
-from ctxmgr.service.locks import held
+from ctxmgr.service.storage.datafolder import DataFolder
 
 from .asking import PATIENCE, Asker, entries, until
 

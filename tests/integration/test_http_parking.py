@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from ctxmgr.service.locks import held
+from ctxmgr.engine.workspace.locks import held
 from ctxmgr.testing import Service, serve
 
 from .asking import PATIENCE, Asker, Waiting, connect, entries, until

@@ -16,7 +16,7 @@ import trustme
 
 from ctxmgr import Client
 from ctxmgr.service import ContextService
-from ctxmgr.service.filecontent import PIECE
+from ctxmgr.service.api.filecontent import PIECE
 from ctxmgr.service.http import HttpServer
 from ctxmgr.service.http.outflow import WAY, Broken, Outflow, Outlet, Way
 from ctxmgr.service.http.writing import send_answer

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ctxmgr import Client, ContextStatusData
-from ctxmgr.service.entries import is_temporary
+from ctxmgr.engine.manifest.entries import is_temporary
 
 KILLS = 20
 

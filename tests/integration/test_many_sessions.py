@@ -11,9 +11,9 @@ import attrs
 import pytest
 
 from ctxmgr import Client, CtxmgrError, Session
+from ctxmgr.engine.workspace.locks import held
 from ctxmgr.results import ContextSyncResult
-from ctxmgr.service.datafolder import DataFolder
-from ctxmgr.service.locks import held
+from ctxmgr.service.storage.datafolder import DataFolder
 
 from .served import KEY, served
 

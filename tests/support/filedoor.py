@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ctxmgr.errors import ServiceError
 from ctxmgr.service import ContextService
-from ctxmgr.service.envelope import failure, http_status, new_request_id
+from ctxmgr.service.api.envelope import failure, http_status, new_request_id
 
 __all__ = ["FileDoor"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctxmgr.errors import error_for
-from ctxmgr.service.envelope import http_status
+from ctxmgr.service.api.envelope import http_status
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"(?:Invalid|Forbidden|Unsupported|ServiceUnavailable|InternalError)\w*(?:\.[A-Z]\w+)?")
@@ -20,7 +20,7 @@ PREFIXES = {"Forbidden", "Invalid", "Internal", "Unsupported"}
 def raised() -> set[str]:
     """The texts in the service's sources that are codes."""
     found = set()
-    for file in (ROOT / "ctxmgr" / "service").rglob("*.py"):
+    for file in (f for folder in ("engine", "service") for f in (ROOT / "ctxmgr" / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
                 found.add(node.value)

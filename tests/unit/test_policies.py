@@ -24,7 +24,7 @@ from ctxmgr import (
     UploadPolicy,
     WhiteList,
 )
-from ctxmgr.service.policy import DAYS, read_policy
+from ctxmgr.engine.policy.policy import DAYS, read_policy
 
 EVERYTHING: dict[str, Any] = {
     "uploadPolicy": {

@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 
 from ctxmgr.errors import ServiceError
-from ctxmgr.service.keys import Keys
+from ctxmgr.service.catalog.keys import Keys
 
 __all__ = ["Caller", "Doorkeeper"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.service.api.envelope import failure, new_request_id
 from ctxmgr.service.contextservice import ContextService
-from ctxmgr.service.envelope import failure, new_request_id
 
 from .access import Caller, Doorkeeper
 from .parking import Parked, Parking

@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.service.api.envelope import failure, new_request_id
+from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.contextservice import ContextService
-from ctxmgr.service.envelope import failure, new_request_id
-from ctxmgr.service.reasons import reason
 
 from .answering import Answer, Answering, told
 from .exchange import Exchange

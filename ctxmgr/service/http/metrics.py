@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ctxmgr.service.actions import ACTIONS
+from ctxmgr.service.api.registry import ACTIONS
+from ctxmgr.service.api.unsupported import UNSUPPORTED
 from ctxmgr.service.contextservice import ContextService
-from ctxmgr.service.unsupported import UNSUPPORTED
 
 __all__ = ["OTHER", "TEXT", "Metrics"]
 

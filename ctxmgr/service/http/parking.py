@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from ctxmgr.service.watch import Watch
+from ctxmgr.service.tasks.watch import Watch
 
 from .threads import Threads
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from ctxmgr.service.api.filecontent import PIECE
+from ctxmgr.service.api.transfer import Download
 from ctxmgr.service.contextservice import ContextService
-from ctxmgr.service.filecontent import PIECE
-from ctxmgr.service.transfer import Download
 
 from .exchange import Exchange
 from .metrics import GET_FILE, PUT_FILE, Metrics

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from ctxmgr.errors import ServiceError
-from ctxmgr.service.envelope import failure, new_request_id
+from ctxmgr.service.api.envelope import failure, new_request_id
 
 __all__ = ["JSON", "Receive", "Scope", "Send", "encoded", "refusal", "send_answer", "send_head"]
 

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ctxmgr.engine.workspace.locks import held
 from ctxmgr.service import ContextService
-from ctxmgr.service.locks import held
 
 PATIENCE = 30.0
 

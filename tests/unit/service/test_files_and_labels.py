@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ctxmgr.service import ContextService
-from ctxmgr.service.actions import ACTIONS
-from ctxmgr.service.unsupported import UNSUPPORTED
+from ctxmgr.service.api.registry import ACTIONS
+from ctxmgr.service.api.unsupported import UNSUPPORTED
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 

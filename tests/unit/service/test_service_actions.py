@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ctxmgr.service import ContextService
-from ctxmgr.service.actions import ACTIONS
-from ctxmgr.service.cleanup import Cleanup
+from ctxmgr.service.api.registry import ACTIONS
+from ctxmgr.service.tasks.cleanup import Cleanup
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
@@ -165,7 +165,7 @@ def test_a_session_whose_last_upload_fails_stays_and_says_why(
         raise OSError("the disk is on fire")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.service.sync.scan", unreadable)
+        patch.setattr("ctxmgr.engine.sync.run.scan", unreadable)
         detail = door.delete_session(session)
     assert detail["Status"] == "RUNNING"
     assert "the disk is on fire" in detail["EndReason"]
@@ -345,7 +345,7 @@ def test_no_request_makes_the_service_raise_or_blame_itself(
 def test_sessions_that_ended_long_ago_are_forgotten(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     ended, running = door.session(Labels={"a": "b"}), door.session()
     door.delete_session(ended)
-    monkeypatch.setattr("ctxmgr.service.cleanup.KEPT_MS", -1000)
+    monkeypatch.setattr("ctxmgr.service.tasks.cleanup.KEPT_MS", -1000)
     engine = door.service._engine
     cleanup = Cleanup(engine.catalog, engine.folder)
     cleanup.run()

@@ -30,7 +30,7 @@ CHILD = """
         os.kill(os.getpid(), signal.SIGKILL)
 
     service = ContextService.open(data)
-    owner = importlib.import_module("ctxmgr.service." + module)
+    owner = importlib.import_module("ctxmgr." + module)
     *path, last = name.split(".")
     for part in path:
         owner = getattr(owner, part)
@@ -42,23 +42,23 @@ CHILD = """
 """
 
 UPLOAD_MOMENTS = [
-    ("tasks", "start", "before"),
-    ("tasks", "start", "after"),
-    ("sync", "scan", "after"),
-    ("chunkindex", "CatalogChunkIndex.add", "before"),
-    ("chunkindex", "CatalogChunkIndex.add", "after"),
-    ("revisions", "commit", "after"),
-    ("tasks", "succeed", "after"),
-    ("sync", "save_state", "before"),
-    ("sync", "save_state", "after"),
+    ("service.catalog.tasks", "start", "before"),
+    ("service.catalog.tasks", "start", "after"),
+    ("engine.sync.run", "scan", "after"),
+    ("service.catalog.chunkindex", "CatalogChunkIndex.add", "before"),
+    ("service.catalog.chunkindex", "CatalogChunkIndex.add", "after"),
+    ("service.catalog.revisions", "commit", "after"),
+    ("service.catalog.tasks", "succeed", "after"),
+    ("engine.sync.run", "save_state", "before"),
+    ("engine.sync.run", "save_state", "after"),
 ]
 DOWNLOAD_MOMENTS = [
-    ("revisions", "commit", "after"),
-    ("sync", "apply", "before"),
-    ("apply", "_Work.remove", "after"),
-    ("sync", "apply", "after"),
-    ("sync", "save_state", "after"),
-    ("tasks", "succeed", "after"),
+    ("service.catalog.revisions", "commit", "after"),
+    ("engine.sync.run", "apply", "before"),
+    ("engine.workspace.apply", "_Work.remove", "after"),
+    ("engine.sync.run", "apply", "after"),
+    ("engine.sync.run", "save_state", "after"),
+    ("service.catalog.tasks", "succeed", "after"),
 ]
 
 
@@ -145,7 +145,7 @@ def test_what_a_killed_upload_committed_is_not_taken_for_a_change_later(tmp_path
         fill(tmp_path / "one", {"a": "first", "gone": "x"})
         door.sync(sessions["one"])
         fill(tmp_path / "one", {"a": "second", "new": "x"})
-        killed_at(("sync", "save_state", "before"), tmp_path / "data", sessions["one"], "upload")
+        killed_at(("engine.sync.run", "save_state", "before"), tmp_path / "data", sessions["one"], "upload")
         door.sync(sessions["two"], "download")
         fill(tmp_path / "two", {"a": "of two", "gone": "again"})
         door.sync(sessions["two"])
@@ -165,7 +165,7 @@ def test_a_session_whose_last_upload_was_killed_stays(tmp_path: Path) -> None:
         fill(tmp_path / "one", BEFORE)
         session = door.session(binding(door.context()), Root=str(tmp_path / "one"))
         child = textwrap.dedent(CHILD).replace('"SyncContext"', '"DeleteSessionAsync"')
-        command = [sys.executable, "-c", child, str(data), session, "upload", "sync", "scan", "after"]
+        command = [sys.executable, "-c", child, str(data), session, "upload", "engine.sync.run", "scan", "after"]
         assert subprocess.run(command, timeout=60, capture_output=True).returncode == -signal.SIGKILL
         assert [task["status"] for task in ended(door, session, "upload")] == ["Failed"]
         detail = door.data("GetSessionDetail", SessionId=session)

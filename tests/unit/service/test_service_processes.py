@@ -95,7 +95,7 @@ def test_many_processes_make_a_data_folder_together(tmp_path: Path) -> None:
 def test_closing_fails_what_did_not_end(
     doors: tuple[Door, Door], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctxmgr.service.engine.GRACE", 0.05)
+    monkeypatch.setattr("ctxmgr.service.tasks.engine.GRACE", 0.05)
     here, there = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
@@ -156,14 +156,14 @@ def test_a_failure_that_cannot_be_recorded_is_told_and_recorded_later(
     here, there = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
-    monkeypatch.setattr("ctxmgr.service.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("ctxmgr.service.tasks.engine.SECONDS_BETWEEN_CHECKS", 0.0)
 
     def full(*args: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.service.sync.scan", full)
-        patch.setattr("ctxmgr.service.tasks.fail", full)
+        patch.setattr("ctxmgr.engine.sync.run.scan", full)
+        patch.setattr("ctxmgr.service.catalog.tasks.fail", full)
         ids = here.data("SyncContext", SessionId=session)["TaskIds"]
         assert here.park(SessionId=session, TaskIds=ids, WaitMs=10_000)
         (task,) = here.info(session, TaskIds=ids)
@@ -185,10 +185,10 @@ def test_a_task_that_was_queued_and_never_begun_fails(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.service.workers.Workers.submit", stop)
+        patch.setattr("ctxmgr.service.tasks.workers.Workers.submit", stop)
         with pytest.raises(KeyboardInterrupt):
             here.data("SyncContext", SessionId=session)
-    monkeypatch.setattr("ctxmgr.service.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("ctxmgr.service.tasks.engine.SECONDS_BETWEEN_CHECKS", 0.0)
     (task,) = here.info(session, TaskType="upload")
     assert (task["status"], task["errorMessage"][:12]) == ("Failed", "interrupted:")
     assert here.sync(session)[0]["status"] == "Success"

@@ -12,11 +12,13 @@ import pytest
 from blake3 import blake3
 from sqlalchemy import select, update
 
-from ctxmgr.service import ContextService, revisions, sync
-from ctxmgr.service.apply import apply
-from ctxmgr.service.catalog import files
-from ctxmgr.service.conflicts import Conflict, Conflicts
-from ctxmgr.service.faults import WorkspaceChanged
+from ctxmgr.engine.manifest.errors import WorkspaceChanged
+from ctxmgr.engine.sync import run
+from ctxmgr.engine.sync.conflicts import Conflict, Conflicts
+from ctxmgr.engine.workspace.apply import apply
+from ctxmgr.service import ContextService
+from ctxmgr.service.catalog import revisions
+from ctxmgr.service.catalog.schema import files
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
@@ -339,7 +341,7 @@ def test_a_download_that_fails_after_it_kept_local_versions_tells_where_they_are
     def failing(*args: object, **kwargs: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(sync, "apply", failing)
+    monkeypatch.setattr(run, "apply", failing)
     (task,) = door.sync(session, "download", DiscardLocal="true")
     assert (task["status"], [each["revision"] for each in task["conflicts"]]) == ("Failed", [2])
     found = door.data("DescribeContextFile", ContextId=context, FilePath="/a", Revision="2")
@@ -363,7 +365,7 @@ def test_a_conflict_that_an_earlier_attempt_decided_is_told(
             raise WorkspaceChanged(b"b", "changed after it was scanned")
         return written
 
-    monkeypatch.setattr(sync, "apply", changed_meanwhile)
+    monkeypatch.setattr(run, "apply", changed_meanwhile)
     (task,) = door.sync(two, "download")
     assert (len(attempts), task["status"]) == (2, "Success")
     assert [(each["path"], each["revision"]) for each in task["conflicts"]] == [("a", 2)]

@@ -1,0 +1,1 @@
+"""A binding's policy, read; the white lists in it; mount paths. Imported by everything above ``manifest``."""

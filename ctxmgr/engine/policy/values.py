@@ -1,0 +1,30 @@
+"""Texts as any database keeps them, and the refusal of a value that is not what it must be."""
+
+from __future__ import annotations
+
+from ctxmgr.errors import ServiceError
+
+__all__ = ["malformed", "plain_text"]
+
+SHOWN = 120
+
+
+def plain_text(name: str, value: object) -> str:
+    """Give a text that any database keeps as it is.
+
+    Raises:
+        ServiceError: it is no text, or holds NUL or half a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise malformed(name, value, "a text")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise malformed(name, value, "a text without NUL characters or halves of surrogate pairs")
+    return value
+
+
+def malformed(name: str, value: object, wanted: str) -> ServiceError:
+    """Give the error for a value that is not what the parameter must be."""
+    shown = repr(value)
+    if len(shown) > SHOWN:
+        shown = f"{shown[:SHOWN]}…"
+    return ServiceError("InvalidParameter.Malformed", f"the parameter {name} is {shown}, and must be {wanted}")

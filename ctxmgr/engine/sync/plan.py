@@ -1,0 +1,206 @@
+"""Plans a sync of what a binding lets through; whatever it doesn't is left alone on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent, same
+from ctxmgr.engine.manifest.merge import Plan, plan
+from ctxmgr.engine.policy.whitelist import Selection
+from ctxmgr.engine.workspace.scan import Scan
+from ctxmgr.engine.workspace.state import WorkspaceState
+
+from .projection import View
+
+__all__ = ["Reconciled", "advance", "reconcile", "with_unselected"]
+
+Mode = Literal["upload", "download"]
+
+_OUTSIDE_LOCAL = "is in the way of what the white lists select, and they don't select it: move it away"
+_OUTSIDE_REMOTE = "is in the way: the context holds something of that name, or below it, that this binding doesn't sync"
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """A plan, and what of the binding's files it can't touch."""
+
+    plan: Plan
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+def reconcile(
+    view: View,
+    state: WorkspaceState,
+    found: Scan,
+    *,
+    mode: Mode,
+    delete: bool,
+    selection: Selection | None,
+    discard: bool = False,
+) -> Reconciled:
+    """Plan a sync, as `merge.plan`.
+
+    Args:
+        view: the context, as the binding shows it.
+        state: what the workspace had at its last sync.
+        found: what it has now, scanned with the same selection.
+        mode: which side changes.
+        delete: whether an upload deletes.
+        selection: what the white lists select; None is everything.
+        discard: whether a download gives up what only the workspace changed.
+    """
+    skipped = [path for path, _ in found.skipped]
+    if selection is None and not view.sources and not view.unpacked:
+        planned = plan(
+            state.base(), found.manifest, view.files, mode=mode, delete=delete, discard=discard, skipped=skipped
+        )
+        return Reconciled(planned, view.skipped)
+    sides = _Sides(view, state, found, mode, selection, discard=discard)
+    planned = plan(
+        sides.base,
+        sides.local,
+        sides.remote,
+        mode=mode,
+        delete=delete,
+        discard=discard,
+        skipped=[*skipped, *sides.blocked, *sides.kept],
+    )
+    planned = replace(
+        planned,
+        blocked=[path for path in planned.blocked if path not in sides.blocked],
+        kept=[path for path in planned.kept if sides.includes(path)],
+    )
+    if mode == "upload" and view.unpacked:
+        planned = _without_unpacked(planned, view)
+    return Reconciled(planned, [*view.skipped, *sides.blocked.items()])
+
+
+def with_unselected(after: WorkspaceState, before: WorkspaceState, selection: Selection | None) -> WorkspaceState:
+    """Carry over, into the state after a sync, what was known of the paths that it did not sync."""
+    if selection is None:
+        return after
+    files = {path: known for path, known in after.files.items() if selection.includes(path)}
+    files |= {path: known for path, known in before.files.items() if not selection.includes(path)}
+    return WorkspaceState(after.revision, files)
+
+
+class _Sides:
+    """Both sides reduced to what is synced, and arranged so that no plan can touch anything else.
+
+    Attributes:
+        base, local, remote: what the plan is made of.
+        includes: whether a path is synced.
+        blocked: paths at which one side holds a file that is not synced, and the other needs a directory.
+        kept: for a download, what is not synced and lies in a directory that is.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        state: WorkspaceState,
+        found: Scan,
+        mode: Mode,
+        selection: Selection | None,
+        *,
+        discard: bool,
+    ) -> None:
+        self._upload = mode == "upload"
+        self._discard = discard
+        self.includes: Callable[[bytes], bool] = (lambda path: True) if selection is None else selection.includes
+        self.local = dict(found.manifest)
+        self.remote: dict[bytes, Entry] = {}
+        self._outside_local = found.outside
+        self._outside_remote: dict[bytes, Entry | None] = {}
+        self.blocked: dict[bytes, str] = {}
+        for path, entry in view.files.items():
+            # A source that the workspace has again is a new version of the archive, to be uploaded like any file.
+            hidden = path in view.sources and not (self._upload and path in self.local)
+            if hidden or not self.includes(path):
+                self._outside_remote[path] = entry if entry.kind == DIRECTORY else None
+            else:
+                self.remote[path] = entry
+        self.base = {path: entry for path, entry in state.base().items() if self.includes(path)}
+        carriers = {above for above in _above((*self.local, *self.remote)) if not self.includes(above)}
+        for path in sorted(carriers):
+            self._carry(path)
+        self.kept = [
+            path
+            for path in self._outside_local
+            if path not in carriers and parent(path) in self.local and not self._upload
+        ]
+        if self._upload:
+            for path in sorted(_above(self._outside_remote)):
+                self._hold(path)
+
+    def _carry(self, path: bytes) -> None:
+        """Have a directory made where something below it is synced, and otherwise never touched."""
+        here = self._outside_local.get(path, _NOTHING)
+        there = self._outside_remote.get(path, _NOTHING)
+        if here is None or there is None:
+            self.blocked[path] = _OUTSIDE_LOCAL if here is None else _OUTSIDE_REMOTE
+        if self._discard and here is not None and here is not _NOTHING:
+            there = here
+        for side, entry in ((self.local, here), (self.remote, there)):
+            if entry is not None and entry is not _NOTHING:
+                side[path] = entry
+        # The side that is not changed counts as unchanged, so the other keeps its own.
+        source = here if self._upload else there
+        if source is None or source is _NOTHING:
+            self.base.pop(path, None)
+        else:
+            self.base[path] = source
+
+    def _hold(self, path: bytes) -> None:
+        """Keep a directory of the context that holds something an upload doesn't see."""
+        if path not in self.remote or not self.includes(path):
+            return
+        here = self.local.get(path)
+        if here is None:
+            self.base.pop(path, None)
+        elif here.kind != DIRECTORY:
+            self.blocked[path] = _OUTSIDE_REMOTE
+
+
+_NOTHING = Entry("", 0)
+
+
+def _above(paths: Iterable[bytes]) -> set[bytes]:
+    found: set[bytes] = set()
+    for path in paths:
+        above = parent(path)
+        while above and above not in found:
+            found.add(above)
+            above = parent(above)
+    return found
+
+
+def _without_unpacked(planned: Plan, view: View) -> Plan:
+    """Delete nothing that only an archive holds, but remember that the workspace does without it."""
+    gone = [path for path in planned.drop if path in view.unpacked]
+    if not gone:
+        return planned
+    base = planned.base | {path: view.files[path] for path in gone}
+    return replace(planned, drop=[path for path in planned.drop if path not in view.unpacked], base=base)
+
+
+def advance(plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None], revision: int) -> WorkspaceState:
+    """Give the state after a plan was carried out.
+
+    Args:
+        plan: what was carried out.
+        scan: what it was planned from.
+        written: what `apply` returned; empty for an upload.
+        revision: the context's head revision now.
+    """
+    files: dict[bytes, tuple[Entry, Fingerprint | None]] = {}
+    for path, entry in plan.base.items():
+        if path in written:
+            seen = written[path]
+        elif path not in scan.racy and same(scan.manifest.get(path), entry):
+            seen = scan.fingerprints.get(path)
+        else:
+            seen = None
+        files[path] = (entry, seen)
+    return WorkspaceState(revision, files)

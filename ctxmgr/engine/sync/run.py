@@ -1,0 +1,375 @@
+"""The run of one sync: scan, plan, and carry the plan out so that a crash at any line leaves both sides whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from ctxmgr.engine.archives.archives import Archives
+from ctxmgr.engine.content.chunks import BlobReader, PackWriter
+from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, Manifest
+from ctxmgr.engine.manifest.errors import HeadMoved, WorkspaceChanged
+from ctxmgr.engine.manifest.merge import Change, Plan
+from ctxmgr.engine.policy.mounts import part_of, workspace_directory
+from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.whitelist import Part, Selection
+from ctxmgr.engine.workspace.apply import apply
+from ctxmgr.engine.workspace.locks import held
+from ctxmgr.engine.workspace.scan import Scan, scan, store_files
+from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
+from ctxmgr.service.catalog import revisions, sessions, tasks
+from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
+from ctxmgr.service.catalog.origins import read_origins
+from ctxmgr.service.catalog.schema import Catalog
+from ctxmgr.service.catalog.sessions import Binding
+from ctxmgr.service.storage.blobstore import BlobStore
+from ctxmgr.service.storage.datafolder import DataFolder
+
+from .changeset import RowChange, back, located, repacked
+from .conflicts import Conflict, Conflicts, of_download, of_upload
+from .healing import Healing
+from .partial import check_known, told_of
+from .plan import Reconciled, advance, reconcile, with_unselected
+from .progress import Monitor
+from .projection import View, view_of
+from .task import DOWNLOAD, UPLOAD, Outcome, Task
+
+__all__ = ["Preview", "Syncs"]
+
+ATTEMPTS = 5
+BLOCKED = "what can't be synced is in its place in the workspace: move that away"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a sync would do, and what it could not."""
+
+    plan: Plan
+    skipped: list[list[str]]
+    conflicts: list[Conflict]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one sync takes place.
+
+    Attributes:
+        context_id, mount, policy: the binding's.
+        directory: the workspace's real path.
+        state: the file of what the workspace had at its last sync.
+        part: what alone is synced, relative to the mount path; empty for all of it.
+        white_listed: what the policy's white lists select.
+        selection: that as far as it lies in the part.
+    """
+
+    context_id: str
+    mount: str
+    policy: Policy
+    directory: str
+    state: Path
+    part: bytes
+    white_listed: Selection | None
+
+    @property
+    def selection(self) -> Selection | None:
+        return Part(self.part, self.white_listed) if self.part else self.white_listed
+
+
+class Syncs:
+    """Runs syncs between workspaces below sessions' roots and contexts of one data folder."""
+
+    def __init__(self, catalog: Catalog, folder: DataFolder) -> None:
+        self._catalog = catalog
+        self._folder = folder
+        self._index = CatalogChunkIndex(catalog)
+        self._store = BlobStore.open(folder.blobs)
+        self.archives = Archives(folder.archives, self._store, self._index)
+
+    def reader(self) -> BlobReader:
+        """Give what reads stored content."""
+        return BlobReader(self._store, self._index)
+
+    def writer(self) -> PackWriter:
+        """Give what stores content."""
+        return PackWriter(self._store, self._index)
+
+    def run(self, task: Task, root: str, monitor: Monitor) -> None:
+        """Carry a task out, from its start to its success.
+
+        Args:
+            task: it is waiting, and its row says Success when this returns.
+            root: the real path of its session's root.
+            monitor: is told how far it has come.
+
+        Raises:
+            Interrupted: the task was ended by someone else, or asked to stop.
+            Exception: whatever it failed with; the caller says so in the task's row.
+        """
+        with self._catalog.write() as connection:
+            tasks.start(connection, task)
+        one_sync = self._upload if task.mode == UPLOAD else self._download
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                one_sync(task, root, monitor)
+            except WorkspaceChanged:
+                if attempt == ATTEMPTS:
+                    raise
+                monitor.check()
+            else:
+                return
+
+    def preview(self, root: str, binding: Binding, mode: str, path: str, *, discard: bool = False) -> Preview:
+        """Return what a sync of a binding, or of a path below its mount path, would do.
+
+        Nothing is written, and a sync that runs meanwhile is not waited for.
+        """
+        place = self._placed(binding.context_id, binding.mount, path, binding.policy, root)
+        state = self._state(place)
+        found = scan(place.directory, state, selection=place.selection)
+        view = self._view(place, lambda: None)
+        if mode == DOWNLOAD and not found.manifest:
+            state = WorkspaceState()
+        planned = self._planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
+        plan = planned.plan
+        conflicts = of_upload(plan, view) if mode == UPLOAD else of_download(plan, view, found.manifest, 0)
+        return Preview(plan, _skipped(found, planned), conflicts)
+
+    def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
+        place = self._place(task, root)
+        with held(self._folder.workspace_lock(place.directory), monitor.check):
+            state = self._state(place)
+            writer = PackWriter(self._store, self._index)
+            monitor.expect(0, 0)
+            found = scan(
+                place.directory, state, writer=writer, sweep=True, progress=monitor.step, selection=place.selection
+            )
+            writer.flush()
+            planned, revision = self._commit_upload(task, place, state, found, writer, monitor)
+            # Success is in the catalog since the line before: after a crash here the next sync finds an older state,
+            # and learns from the revisions what was uploaded since.
+            after = advance(planned, found, {}, revision)
+            save_state(place.state, with_unselected(after, state, place.selection))
+
+    def _commit_upload(
+        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
+    ) -> tuple[Plan, int]:
+        healing = Healing(self._store, self._index, place.directory, found, monitor.check)
+        while True:
+            monitor.check()
+            view = self._view(place, monitor.check, healing.ensure)
+            reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
+            planned = reconciled.plan
+            healing.ensure(planned.put)
+            revision = view.origins.head
+            files, size = _volume(planned.put)
+            monitor.expect(files, size)
+            monitor.step(files, size)
+            change = located(self._repacked(planned, view, place, writer, monitor), view.origins)
+            conflicts = Conflicts()
+            conflicts.add(of_upload(planned, view))
+            try:
+                with self._catalog.write() as connection:
+                    if change.put or change.drop:
+                        revision = _commit(connection, task, change, revision, "upload", workspace=place.state.stem)
+                    outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
+                    tasks.succeed(connection, task, outcome)
+            except HeadMoved:
+                continue
+            return planned, revision
+
+    def _repacked(self, planned: Plan, view: View, place: _Place, writer: PackWriter, monitor: Monitor) -> Change:
+        def pack(members: Manifest) -> Entry:
+            return self.archives.pack(members, writer, monitor.check)
+
+        change = repacked(Change(planned.put, planned.drop), view, place.policy, place.selection, pack)
+        writer.flush()
+        return change
+
+    def _download(self, task: Task, root: str, monitor: Monitor) -> None:
+        place = self._place(task, root, make=True)
+        with held(self._folder.workspace_lock(place.directory), monitor.check):
+            state = self._state(place)
+            found = scan(
+                place.directory,
+                state,
+                sweep=True,
+                progress=lambda files, size: monitor.check(),
+                selection=place.selection,
+            )
+            if not found.manifest:
+                # Who downloads into an empty directory wants the files, not the news that they were deleted there.
+                state = with_unselected(WorkspaceState(), state, place.selection)
+            reconciled, revision = self._commit_losers(task, place, state, found, monitor)
+            planned = reconciled.plan
+            monitor.expect(*_volume(planned.write))
+            reader = BlobReader(self._store, self._index)
+            written = apply(place.directory, planned, found, reader, progress=monitor.step)
+            # A crash before this line leaves an older state, from which the next plan finds what was written as
+            # changed on both sides to the same.
+            after = advance(planned, found, written, revision)
+            save_state(place.state, with_unselected(after, state, place.selection))
+            with self._catalog.write() as connection:
+                outcome = _outcome(
+                    reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts
+                )
+                tasks.succeed(connection, task, outcome)
+
+    def _commit_losers(
+        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, monitor: Monitor
+    ) -> tuple[Reconciled, int]:
+        """Plan a download, and put the local versions that it replaces into the context's history before they go."""
+        while True:
+            monitor.check()
+            view = self._view(place, monitor.check)
+            head = view.origins.head
+            reconciled = self._planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
+            planned = reconciled.plan
+            conflicts = of_download(planned, view, found.manifest, head + 1)
+            if not planned.losers:
+                task.conflicts.add(conflicts)
+                return reconciled, head
+            writer = PackWriter(self._store, self._index)
+            losers = planned.losers
+            store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
+            writer.flush()
+            keep = located(planned.keep, view.origins)
+            again = located(back(planned.keep, view), view.origins)
+            again = replace(again, current={*again.current, *keep.put})
+            try:
+                with self._catalog.write() as connection:
+                    for change, note in ((keep, "local versions"), (again, "download")):
+                        head = _commit(connection, task, change, head, note)
+                    task.conflicts.add(conflicts)
+                    tasks.record_conflicts(connection, task)
+            except HeadMoved:
+                continue
+            return reconciled, head
+
+    def _place(self, task: Task, root: str, *, make: bool = False) -> _Place:
+        with self._catalog.read() as connection:
+            revisions.head_of(connection, task.context_id)
+            policy = sessions.policy_of(connection, task.session_id, task.context_id, task.mount)
+        return self._placed(task.context_id, task.mount, task.path, policy, root, make=make)
+
+    def _placed(
+        self, context_id: str, mount: str, path: str, policy: Policy, root: str, *, make: bool = False
+    ) -> _Place:
+        directory = workspace_directory(root, mount, make=make)
+        state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
+        part = os.fsencode(part_of(mount, path))
+        return _Place(context_id, mount, policy, directory, state, part, Selection.of(policy.white_lists, mount))
+
+    def _state(self, place: _Place) -> WorkspaceState:
+        """Load what the workspace had at its last sync, also when that ended between its commit and this file."""
+        state = load_state(place.state)
+        if not state.revision:
+            # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
+            return state
+        for origin in reversed(place.policy.origins or (place.mount,)):
+            with self._catalog.read() as connection:
+                uploaded = revisions.uploaded_since(
+                    connection, place.context_id, origin, workspace=place.state.stem, revision=state.revision
+                )
+            for path, entry in uploaded.items():
+                # What went into a pack is not told from what was in it before: such files have no base then.
+                if entry is None:
+                    state.files.pop(path, None)
+                elif not (entry.kind == FILE and entry.target == PACK):
+                    state.files[path] = (entry, None)
+        return state
+
+    def _view(
+        self, place: _Place, check: Callable[[], None], ensure: Callable[[Manifest], None] = lambda entries: None
+    ) -> View:
+        with self._catalog.read() as connection:
+            origins = read_origins(connection, place.context_id, place.mount, place.policy)
+        # Before the archives among them are read.
+        for rows in origins.rows:
+            ensure(rows)
+        # As a whole, also for a sync of a part: what an archive elsewhere unpacks to is there, and not deleted.
+        view = view_of(origins, place.policy, place.white_listed, self.archives, check)
+        if view.files is not view.rows:
+            ensure(view.files)
+        return view
+
+    def _planned(
+        self,
+        place: _Place,
+        view: View,
+        state: WorkspaceState,
+        found: Scan,
+        mode: str,
+        delete: bool,
+        *,
+        discard: bool = False,
+    ) -> Reconciled:
+        side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
+        selection = place.selection
+        planned = reconcile(view, state, found, mode=side, delete=delete, selection=selection, discard=discard)
+        if not place.part:
+            return planned
+        part = Part(place.part, place.white_listed)
+        if not any(
+            map(part.includes, chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files))
+        ):
+            with self._catalog.read() as connection:
+                check_known(connection, place.context_id, place.policy.origins or (place.mount,), place.part)
+        return told_of(part, planned, view, mode=side)
+
+
+def _commit(connection: Connection, task: Task, change: RowChange, head: int, note: str, *, workspace: str = "") -> int:
+    return revisions.commit(
+        connection,
+        task.context_id,
+        change.mount,
+        head=head,
+        current=change.current,
+        put=change.put,
+        drop=change.drop,
+        task_id=task.id,
+        note=note,
+        workspace=workspace,
+    )
+
+
+def _skipped(found: Scan, planned: Reconciled) -> list[list[str]]:
+    """Tell what can't be synced, as [path, reason]."""
+    blocked = ((path, BLOCKED) for path in planned.plan.blocked)
+    return [[os.fsdecode(path), reason] for path, reason in chain(found.skipped, blocked, planned.skipped)]
+
+
+def _volume(entries: Manifest) -> tuple[int, int]:
+    """Give how many files and links there are among entries, and how many bytes they hold."""
+    sizes = [entry.size for entry in entries.values() if entry.kind != DIRECTORY]
+    return len(sizes), sum(sizes)
+
+
+def _outcome(
+    planned: Reconciled,
+    found: Scan,
+    revision: int,
+    moved: Manifest,
+    deleted: int,
+    monitor: Monitor,
+    conflicts: Conflicts,
+) -> Outcome:
+    files, size = _volume(moved)
+    return Outcome(
+        revision=revision,
+        files=files,
+        deleted=deleted,
+        bytes=size,
+        unchanged=planned.plan.unchanged,
+        skipped=json.dumps(_skipped(found, planned)),
+        nothing_to_sync=not moved and not deleted,
+        progress=replace(monitor.progress),
+        kept_local=len(planned.plan.kept),
+        conflicts=conflicts,
+    )

@@ -1,0 +1,264 @@
+"""Carries out a download's plan in a workspace, without losing anything that was changed there meanwhile.
+
+Files are not fsynced: after a power cut the workspace may lack what was written last, as with any program's files. The
+context has it, and whoever is unsure downloads into an empty directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from ctxmgr.engine.content.chunks import BlobReader
+from ctxmgr.engine.manifest.entries import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    TEMPORARY_PREFIX,
+    Entry,
+    Fingerprint,
+    fingerprint,
+    show,
+    tree_order,
+)
+from ctxmgr.engine.manifest.errors import ContentError, WorkspaceChanged, WorkspaceError
+from ctxmgr.engine.manifest.merge import Plan
+from ctxmgr.oserrors import described
+
+from .dirfd import Tree
+from .scan import TICK_NS, Progress, Scan
+
+__all__ = ["apply"]
+
+_USABLE: Final = 0o700
+_NO_HARD_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+
+def apply(
+    root: str | bytes | os.PathLike[str],
+    plan: Plan,
+    scanned: Scan,
+    reader: BlobReader,
+    *,
+    progress: Progress | None = None,
+) -> dict[bytes, Fingerprint | None]:
+    """Write and remove in a workspace what a download's plan says.
+
+    Every file appears under its name complete, with its mode and time. Before something is replaced or removed, it is
+    compared with what the scan saw. When this is interrupted, what is done is done: scan and plan again.
+
+    Args:
+        root: the mount directory.
+        plan: what to do.
+        scanned: what the plan was made from.
+        reader: gives the content.
+        progress: told the files and bytes written.
+
+    Returns:
+        the fingerprints of what was written; ``None`` where a later change might not show in it.
+
+    Raises:
+        WorkspaceChanged: something is not what the scan saw; it was left alone. Scan and plan again.
+        WorkspaceError: something can't be written or removed; the message names it.
+        ContentError: content is missing or damaged.
+    """
+    contents = reader.contents({path: entry for path, entry in plan.write.items() if entry.kind == FILE})
+    with Tree(os.fsencode(root)) as tree:
+        work = _Work(tree, scanned, progress)
+        try:
+            modes = work.existing_directories(plan)
+            work.remove(plan)
+            modes |= work.make_directories(plan)
+            for path, entry in plan.write.items():
+                if entry.kind == LINK:
+                    work.write_link(path, entry)
+            for path, pieces in contents:
+                work.write_file(path, plan.write[path], pieces)
+            tree.settle(modes)
+        except ContentError as error:
+            with suppress(WorkspaceError, OSError):
+                tree.settle({})
+            raise ContentError(f"{error}; no file was replaced with it") from error
+        except BaseException:
+            with suppress(WorkspaceError, OSError):
+                tree.settle({})
+            raise
+        return work.written
+
+
+class _Work:
+    """The steps of one apply, and what they have to know of each other."""
+
+    def __init__(self, tree: Tree, scanned: Scan, progress: Progress | None) -> None:
+        self.written: dict[bytes, Fingerprint | None] = {}
+        self._tree = tree
+        self._scanned = scanned
+        self._progress = progress or (lambda files, size: None)
+        self._unlinked: set[int] = set()
+
+    def existing_directories(self, plan: Plan) -> dict[bytes, int]:
+        """Give the modes that directories which are there already are to have in the end."""
+        modes: dict[bytes, int] = {}
+        for path, entry in plan.write.items():
+            before = self._scanned.manifest.get(path)
+            if entry.kind == DIRECTORY and before is not None and before.kind == DIRECTORY:
+                if stat.S_IMODE(os.fstat(self._tree.directory(path)).st_mode) != before.mode:
+                    raise WorkspaceChanged(path, "was given another mode after it was scanned")
+                modes[path] = entry.mode
+        return modes
+
+    def remove(self, plan: Plan) -> None:
+        """Remove what goes, and what has to make place for something of another kind."""
+        gone = set(plan.remove)
+        for path, entry in plan.write.items():
+            before = self._scanned.manifest.get(path)
+            if before is not None and (before.kind == DIRECTORY) != (entry.kind == DIRECTORY):
+                gone.add(path)
+        for path in sorted(gone, key=tree_order, reverse=True):
+            above, name = self._tree.place(path)
+            try:
+                if self._scanned.manifest[path].kind == DIRECTORY:
+                    self._tree.forget(path)
+                    os.rmdir(name, dir_fd=above)
+                else:
+                    self._compare(path, above, name)
+                    os.unlink(name, dir_fd=above)
+            except FileNotFoundError as error:
+                raise WorkspaceChanged(path, "was removed after it was scanned") from error
+            except NotADirectoryError as error:
+                raise WorkspaceChanged(path, "is no directory any more") from error
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise WorkspaceChanged(path, "got something new in it after it was scanned") from error
+                raise WorkspaceError(path, f"can't be removed: {described(error)}") from error
+
+    def make_directories(self, plan: Plan) -> dict[bytes, int]:
+        """Make the new directories.
+
+        Returns:
+            the modes that some of them are to have in the end; until then they are writable.
+        """
+        modes: dict[bytes, int] = {}
+        wanted = [path for path, entry in plan.write.items() if entry.kind == DIRECTORY]
+        for path in sorted(wanted, key=tree_order):
+            before = self._scanned.manifest.get(path)
+            if before is not None and before.kind == DIRECTORY:
+                continue
+            mode = plan.write[path].mode
+            above, name = self._tree.place(path)
+            try:
+                os.mkdir(name, _USABLE, dir_fd=above)
+                os.fchmod(self._tree.directory(path), mode | _USABLE)
+            except FileExistsError as error:
+                raise WorkspaceChanged(path, "appeared after it was scanned") from error
+            except OSError as error:
+                raise WorkspaceError(path, f"can't be made: {described(error)}") from error
+            if mode | _USABLE != mode:
+                modes[path] = mode
+        return modes
+
+    def write_file(self, path: bytes, entry: Entry, pieces: Iterator[memoryview]) -> None:
+        """Write a file under a temporary name and put it in its place."""
+        above, name = self._tree.place(path)
+        temporary = _temporary_name()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(temporary, flags, 0o600, dir_fd=above)
+            try:
+                for piece in pieces:
+                    rest = piece
+                    while rest:
+                        rest = rest[os.write(descriptor, rest) :]
+                    self._progress(0, len(piece))
+                os.fchmod(descriptor, entry.mode)
+                os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+                ready = os.fstat(descriptor)
+                self._publish(path, above, temporary, name)
+                # By descriptor, so that what is remembered is our file even if another has taken its name already.
+                self._remember(path, ready, os.fstat(descriptor))
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=above)
+                raise
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise WorkspaceError(path, f"can't be written: {described(error)}") from error
+        self._progress(1, 0)
+
+    def write_link(self, path: bytes, entry: Entry) -> None:
+        """Make a symbolic link under a temporary name and put it in its place."""
+        above, name = self._tree.place(path)
+        temporary = _temporary_name()
+        try:
+            os.symlink(entry.target, temporary, dir_fd=above)
+            try:
+                times = (entry.mtime_ns, entry.mtime_ns)
+                os.utime(temporary, ns=times, dir_fd=above, follow_symlinks=False)
+                ready = os.stat(temporary, dir_fd=above, follow_symlinks=False)
+                self._publish(path, above, temporary, name)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=above)
+                raise
+            try:
+                self._remember(path, ready, os.stat(name, dir_fd=above, follow_symlinks=False))
+            except FileNotFoundError:
+                self.written[path] = None
+        except OSError as error:
+            raise WorkspaceError(path, f"can't be made a link to {show(entry.target)}: {described(error)}") from error
+        self._progress(1, 0)
+
+    def _publish(self, path: bytes, above: int, temporary: bytes, name: bytes) -> None:
+        before = self._scanned.manifest.get(path)
+        if before is None or before.kind == DIRECTORY:
+            try:
+                # Unlike a rename, this fails if something has appeared under the name.
+                os.link(temporary, name, src_dir_fd=above, dst_dir_fd=above, follow_symlinks=False)
+                os.unlink(temporary, dir_fd=above)
+                return
+            except FileExistsError as error:
+                raise WorkspaceChanged(path, "appeared after it was scanned") from error
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+        self._compare(path, above, name)
+        os.rename(temporary, name, src_dir_fd=above, dst_dir_fd=above)
+
+    def _compare(self, path: bytes, above: int, name: bytes) -> None:
+        """Refuse to go on where a file or link is not what the scan saw."""
+        seen = self._scanned.fingerprints.get(path)
+        try:
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+        except FileNotFoundError as error:
+            if seen is None:
+                return
+            raise WorkspaceChanged(path, "was removed after it was scanned") from error
+        if seen is None:
+            raise WorkspaceChanged(path, "appeared after it was scanned")
+        now = fingerprint(status)
+        if now != seen and status.st_ino in self._unlinked:
+            # Another name of the same file was removed by us, which changes nothing but this time.
+            now = msgspec.structs.replace(now, ctime_ns=seen.ctime_ns)
+        if now != seen:
+            raise WorkspaceChanged(path, "changed after it was scanned")
+        if status.st_nlink > 1:
+            self._unlinked.add(status.st_ino)
+
+    def _remember(self, path: bytes, ready: os.stat_result, published: os.stat_result) -> None:
+        seen = fingerprint(published)
+        intact = msgspec.structs.replace(fingerprint(ready), ctime_ns=seen.ctime_ns) == seen
+        # A later write shows in the time of change, unless that is as fresh as the write.
+        telling = seen.mtime_ns + TICK_NS < seen.ctime_ns
+        self.written[path] = seen if intact and telling else None
+
+
+def _temporary_name() -> bytes:
+    return TEMPORARY_PREFIX + secrets.token_hex(8).encode()

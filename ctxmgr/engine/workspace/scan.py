@@ -1,0 +1,274 @@
+"""Finds out what a workspace has now, reading only the files that are not as they were at the last sync."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from ctxmgr.engine.content.chunks import PackWriter
+from ctxmgr.engine.manifest.entries import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    TEMPORARY_PREFIX,
+    Entry,
+    Fingerprint,
+    fingerprint,
+    is_temporary,
+)
+from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError, WorkspaceGone
+from ctxmgr.engine.policy.whitelist import Selection
+from ctxmgr.oserrors import described
+
+from .dirfd import Tree
+from .ingest import Progress, ingest
+from .state import WorkspaceState
+
+__all__ = ["LINK_MODE", "TICK_NS", "Progress", "Scan", "scan", "store_files"]
+
+TICK_NS: Final = 20_000_000
+"""Nanoseconds within which a file system may give two writes the same time; the coarsest kernel tick is 10 ms."""
+
+LINK_MODE: Final = 0o777
+
+_SPECIAL: Final = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+
+@dataclass
+class Scan:
+    """What a workspace has.
+
+    Attributes:
+        manifest: everything that can be synced.
+        fingerprints: those of the files and links.
+        racy: the files that were read so soon after a change that a later one may not show in the fingerprint.
+        skipped: what can't be synced, and why.
+        outside: what was not asked for and met on the way: the entries of directories, None for the others.
+        files_read: how many files had to be read.
+        bytes_read: how many bytes those have.
+    """
+
+    manifest: dict[bytes, Entry] = field(default_factory=dict)
+    fingerprints: dict[bytes, Fingerprint] = field(default_factory=dict)
+    racy: set[bytes] = field(default_factory=set)
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+    outside: dict[bytes, Entry | None] = field(default_factory=dict)
+    files_read: int = 0
+    bytes_read: int = 0
+
+
+def scan(
+    root: str | bytes | os.PathLike[str],
+    known: WorkspaceState,
+    *,
+    writer: PackWriter | None = None,
+    sweep: bool = False,
+    progress: Progress | None = None,
+    selection: Selection | None = None,
+) -> Scan:
+    """Find out what a workspace has. Symbolic links are never followed, except in the path of the root itself.
+
+    Args:
+        root: the mount directory.
+        known: a file that still has the fingerprint it has in here is not opened.
+        writer: stores the content of the files that are read.
+        sweep: remove the temporary files of a sync that was killed; only for who holds the workspace's lock.
+        progress: told what was read.
+        selection: what to look at; of the rest only directories that may hold some of it are listed.
+
+    Raises:
+        WorkspaceError: something can't be read, or a file keeps changing; the message names it.
+        WorkspaceChanged: something changed its kind during the scan; scan again.
+        ContentError: content can't be stored.
+    """
+    found = Scan()
+    with Tree(os.fsencode(root)) as tree:
+        walk = _Walk(tree, known, found, sweep=sweep, selection=selection)
+        walk.run(progress)
+        for path in walk.stale:
+            _read(tree, path, writer, found, progress)
+        if walk.recent:
+            # One wait serves them all: whatever is written from then on gets a later time than what was written before.
+            _wait_a_tick(max(found.fingerprints[path].ctime_ns for path in walk.recent))
+            for path in walk.recent:
+                _read(tree, path, writer, found, progress)
+    return found
+
+
+def store_files(
+    root: str | bytes | os.PathLike[str],
+    scanned: Scan,
+    paths: Iterable[bytes],
+    writer: PackWriter,
+    *,
+    progress: Progress | None = None,
+) -> dict[bytes, Entry]:
+    """Store the content of files that a scan has only digested; the other paths need no storing.
+
+    Returns:
+        the files' entries, with the chunks that are stored now.
+
+    Raises:
+        WorkspaceChanged: a file is not what the scan saw any more.
+        WorkspaceError: a file can't be read.
+        ContentError: content can't be stored.
+    """
+    stored: dict[bytes, Entry] = {}
+    with Tree(os.fsencode(root)) as tree:
+        for path in sorted(paths):
+            entry = scanned.manifest.get(path)
+            if entry is None or entry.kind != FILE:
+                continue
+            read = ingest(tree, path, writer, progress)
+            if read is None or read[1] != scanned.fingerprints[path] or read[0].digest != entry.digest:
+                raise WorkspaceChanged(path, "changed after it was scanned")
+            stored[path] = msgspec.structs.replace(entry, chunks=read[0].chunks)
+    return stored
+
+
+class _Walk:
+    """Looks once at everything in a workspace.
+
+    Attributes:
+        stale: the files that have to be read.
+        recent: those that have to be read and were changed just now.
+    """
+
+    def __init__(
+        self, tree: Tree, known: WorkspaceState, found: Scan, *, sweep: bool, selection: Selection | None
+    ) -> None:
+        self.stale: list[bytes] = []
+        self.recent: list[bytes] = []
+        self._tree = tree
+        self._known = known.files
+        self._found = found
+        self._sweep = sweep
+        self._selection = selection
+        self._settled = time.time_ns() - TICK_NS
+        self._waiting = [b""]
+
+    def run(self, progress: Progress | None) -> None:
+        """Fill the scan with all that can be known without reading a file."""
+        while self._waiting:
+            directory = self._waiting.pop()
+            if progress is not None:
+                progress(0, 0)
+            try:
+                self._list(directory, self._tree.directory(directory))
+            except WorkspaceGone:
+                self._found.manifest.pop(directory, None)
+                self._found.outside.pop(directory, None)
+
+    def _list(self, directory: bytes, descriptor: int) -> None:
+        prefix = directory + b"/" if directory else b""
+        known, found, waiting = self._known, self._found, self._waiting
+        manifest, fingerprints = found.manifest, found.fingerprints
+        items = _items(directory, descriptor)
+        for name, status in items if self._selection is None else self._selected(self._selection, prefix, items):
+            path = prefix + name
+            before = known.get(path)
+            mode = status.st_mode
+            if name.startswith(TEMPORARY_PREFIX) and is_temporary(name):
+                self._meet_temporary(path, name, mode, descriptor)
+            elif stat.S_ISREG(mode):
+                seen = fingerprint(status)
+                fingerprints[path] = seen
+                if before is not None and before[1] == seen:
+                    manifest[path] = before[0]
+                else:
+                    (self.stale if seen.ctime_ns < self._settled else self.recent).append(path)
+            elif stat.S_ISDIR(mode):
+                entry = Entry(DIRECTORY, stat.S_IMODE(mode))
+                manifest[path] = before[0] if before is not None and before[0] == entry else entry
+                waiting.append(path)
+            elif stat.S_ISLNK(mode):
+                self._meet_link(path, name, status, descriptor)
+            else:
+                found.skipped.append((path, f"is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}"))
+
+    def _selected(
+        self, selection: Selection, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
+    ) -> Iterator[tuple[bytes, os.stat_result]]:
+        """Give the items that are selected, and look into the directories that may hold some."""
+        for name, status in items:
+            path = prefix + name
+            if selection.includes(path) or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):
+                yield name, status
+            elif stat.S_ISDIR(status.st_mode):
+                self._found.outside[path] = Entry(DIRECTORY, stat.S_IMODE(status.st_mode))
+                if selection.may_hold(path):
+                    self._waiting.append(path)
+            else:
+                self._found.outside[path] = None
+
+    def _meet_temporary(self, path: bytes, name: bytes, mode: int, descriptor: int) -> None:
+        if stat.S_ISDIR(mode):
+            self._found.skipped.append((path, "has a name that is kept for temporary files"))
+        elif self._sweep:
+            # What can't be removed, as in a directory that is read-only again, does no harm: it is never synced.
+            with suppress(OSError):
+                os.unlink(name, dir_fd=descriptor)
+
+    def _meet_link(self, path: bytes, name: bytes, status: os.stat_result, descriptor: int) -> None:
+        seen = fingerprint(status)
+        before = self._known.get(path)
+        if before is not None and before[1] == seen:
+            entry = before[0]
+        else:
+            try:
+                target = os.readlink(name, dir_fd=descriptor)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise WorkspaceChanged(path, "is no symbolic link any more") from error
+            entry = Entry(LINK, LINK_MODE, seen.mtime_ns, target=target)
+            if seen.ctime_ns >= self._settled:
+                self._found.racy.add(path)
+        self._found.manifest[path] = entry
+        self._found.fingerprints[path] = seen
+
+
+def _items(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_result]]:
+    try:
+        with os.scandir(descriptor) as items:
+            for item in items:
+                try:
+                    yield os.fsencode(item.name), item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+    except OSError as error:
+        raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
+
+
+def _wait_a_tick(changed_ns: int) -> None:
+    """Wait until a later write can't get the same time; no longer than one tick, whatever the clocks say."""
+    left = changed_ns + TICK_NS + 1 - time.time_ns()
+    if left > 0:
+        time.sleep(min(left, TICK_NS + 1) / 1e9)
+
+
+def _read(tree: Tree, path: bytes, writer: PackWriter | None, found: Scan, progress: Progress | None) -> None:
+    begun = time.time_ns()
+    read = ingest(tree, path, writer, progress)
+    if read is None:
+        del found.fingerprints[path]
+        return
+    entry, seen = read
+    found.manifest[path] = entry
+    found.fingerprints[path] = seen
+    found.files_read += 1
+    found.bytes_read += entry.size
+    if seen.ctime_ns + TICK_NS >= begun:
+        found.racy.add(path)

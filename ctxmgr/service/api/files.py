@@ -1,0 +1,141 @@
+"""Actions on the files of a context."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK
+from ctxmgr.engine.policy.mounts import context_prefix, slashed
+from ctxmgr.engine.policy.values import malformed
+from ctxmgr.service.catalog import contextfiles, contexts, history, revisions
+from ctxmgr.service.catalog.clock import timestamp
+from ctxmgr.service.catalog.paging import read_position, token_of
+from ctxmgr.service.tasks.engine import Engine
+
+from .parameters import Parameters
+
+__all__ = ["delete_context_file", "describe_context_file", "describe_context_files"]
+
+PAGE = 50
+MAX_PAGE = 1000
+MAX_NUMBER = 10**9
+MAX_DELETED = 10_000
+TYPES = {DIRECTORY: "folder", FILE: "file", LINK: "link"}
+
+
+def describe_context_files(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer DescribeContextFiles: what lies directly in a folder, or (ext) with Recursive all below it, by name."""
+    context_id = parameters.required("ContextId")
+    prefix = context_prefix(_folder(parameters))
+    size = parameters.number("MaxResults", 0, least=1, most=MAX_PAGE)
+    size = size or parameters.number("PageSize", PAGE, least=1, most=MAX_PAGE)
+    token = parameters.text("NextToken")
+    page = parameters.number("PageNumber", 1, least=1, most=MAX_NUMBER)
+    after = _encoded("NextToken", read_position(token)[1]) if token else b""
+    with engine.catalog.read() as connection:
+        contexts.find(connection, account, context_id)
+        found = _listed(connection, context_id, prefix, recursive=parameters.flag("Recursive"))
+    names = sorted(found)
+    # By name, not by number: what is added or deleted meanwhile neither hides nor doubles anything else.
+    start = bisect_right(names, after) if token else (page - 1) * size
+    end = start + size
+    return {
+        "Data": [_described(context_id, prefix + name, found[name]) for name in names[start:end]],
+        "Count": len(names),
+        "NextToken": token_of((0, os.fsdecode(names[end - 1]))) if end < len(names) else "",
+        "MaxResults": size,
+    }
+
+
+def describe_context_file(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer DescribeContextFile (ext): one file, link or folder, as it is or as it was at ``Revision``."""
+    context_id = parameters.required("ContextId")
+    path = contextfiles.checked_path("FilePath", parameters.file_name("FilePath"))
+    revision = parameters.number("Revision", 0, least=1, most=MAX_NUMBER) or None
+    with engine.catalog.read() as connection:
+        context = contexts.find(connection, account, context_id)
+        history.check_revision(connection, context_id, revision or 0)
+        row = contextfiles.find(connection, context_id, path, revision=revision)
+        if row is None and (revision or not contextfiles.is_folder(connection, context_id, path)):
+            raise contextfiles.missing(context_id, path)
+    if row is None:
+        return {"Data": _described(context_id, path, context.used_ms)}
+    told = {"Mode": f"{row.mode:04o}", "Digest": row.digest.hex(), "Target": os.fsdecode(row.target)}
+    return {"Data": {**_described(context_id, path, row), **told}}
+
+
+def delete_context_file(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer DeleteContextFile: one file or (ext) all of ``FilePaths``, in one revision."""
+    context_id = parameters.required("ContextId")
+    paths = [contextfiles.checked_path("FilePath", path) for path in _named(parameters)]
+    with engine.catalog.write() as connection:
+        contexts.find(connection, account, context_id)
+        revision = contextfiles.delete(connection, context_id, paths, recursive=parameters.flag("Recursive"))
+    return {"Data": {"Revision": revision}}
+
+
+def _named(parameters: Parameters) -> list[str]:
+    several = parameters.json_list("FilePaths")
+    if several is None:
+        return [parameters.file_name("FilePath")]
+    if not 1 <= len(several) <= MAX_DELETED:
+        raise malformed("FilePaths", f"a list of {len(several)}", f"a list of 1 to {MAX_DELETED} paths")
+    return [os.fsdecode(_encoded("FilePaths", path)) for path in several]
+
+
+def _encoded(name: str, text: str) -> bytes:
+    return os.fsencode(Parameters({name: text}).file_name(name))
+
+
+def _folder(parameters: Parameters) -> str:
+    folder = slashed(parameters.file_name("ParentFolderPath")) or "/"
+    if not folder.startswith("/") or ".." in folder.split("/"):
+        raise malformed("ParentFolderPath", folder, 'an absolute path without ".."')
+    return "/" + "/".join(part for part in folder.split("/") if part not in ("", "."))
+
+
+def _listed(connection: Connection, context_id: str, prefix: bytes, *, recursive: bool) -> dict[bytes, Row[Any] | int]:
+    """Give rows by path below the prefix; a folder that only its files tell of has its first file's time instead."""
+    found: dict[bytes, Row[Any] | int] = {}
+    for row in revisions.rows_below(connection, context_id, prefix):
+        path: bytes = row.path[len(prefix) :]
+        if recursive or b"/" not in path:
+            found[path] = row
+        folder = path.rpartition(b"/")[0] if recursive else path.partition(b"/")[0] if b"/" in path else b""
+        while folder and folder not in found:
+            found[folder] = row.created_ms
+            folder = folder.rpartition(b"/")[0]
+    return found
+
+
+def _described(context_id: str, path: bytes, row: Row[Any] | int) -> dict[str, Any]:
+    identifier = blake2b(context_id.encode() + b"\0" + path, digest_size=16).hexdigest()
+    text = os.fsdecode(path)
+    described: dict[str, Any] = {
+        "FileId": f"file-{identifier}",
+        "FileName": text.rpartition("/")[2],
+        "FilePath": text,
+        "Status": "available",
+    }
+    if isinstance(row, int):
+        return {
+            **described,
+            "FileType": "folder",
+            "Size": 0,
+            "GmtCreate": timestamp(row),
+            "GmtModified": timestamp(row),
+        }
+    folder = row.kind == DIRECTORY
+    return {
+        **described,
+        "FileType": TYPES[row.kind],
+        "Size": row.size,
+        "GmtCreate": timestamp(row.created_ms),
+        "GmtModified": timestamp(row.created_ms if folder else row.mtime_ns // 1_000_000),
+        "Revision": row.rev_from,
+    }

@@ -1,0 +1,48 @@
+"""The actions of the protocol, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ctxmgr.service.tasks.engine import Engine
+
+from . import contexts, files, filetransfer, history, labels, rootproof, sessions, sync, urls
+from .parameters import Parameters
+
+__all__ = ["ACTIONS", "Action"]
+
+Action = Callable[[Engine, str, Parameters], dict[str, Any]]
+"""Takes the engine, the account and the request's parameters; gives ``Data`` and what stands beside it."""
+
+ACTIONS: Mapping[str, Action] = {
+    "BindContexts": sessions.bind_contexts,
+    "ClearContext": history.clear_context,
+    "CreateMcpSession": sessions.create_session,
+    "DeleteContext": contexts.delete_context,
+    "DeleteContextFile": files.delete_context_file,
+    "DeleteSessionAsync": sessions.delete_session,
+    "DescribeContextFile": files.describe_context_file,
+    "DescribeContextFiles": files.describe_context_files,
+    "DescribeSessionContexts": sessions.describe_session_contexts,
+    "GetAndLoadInternalContext": filetransfer.internal_contexts,
+    "GetContext": contexts.get_context,
+    "GetContextFileDownloadUrl": urls.download_url,
+    "GetContextFileUploadUrl": urls.upload_url,
+    "GetContextInfo": sync.get_context_info,
+    "GetLabel": labels.get_label,
+    "GetSession": sessions.get_session,
+    "GetSessionDetail": sessions.get_session_detail,
+    "ListContexts": contexts.list_contexts,
+    "ListRevisions": history.list_revisions,
+    "ListSession": sessions.list_sessions,
+    "ModifyContext": contexts.modify_context,
+    "PlanSync": sync.plan_sync,
+    "ProveRoot": rootproof.prove_root,
+    "RefreshSessionIdleTime": sessions.refresh_session,
+    "ReleaseMcpSession": sessions.delete_session,
+    "RestoreContext": history.restore_context,
+    "SetLabel": labels.set_label,
+    "SyncContext": sync.sync_context,
+    "UnbindContexts": sessions.unbind_contexts,
+}

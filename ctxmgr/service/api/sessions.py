@@ -1,0 +1,243 @@
+"""Actions on sessions and their bindings."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any
+
+from ctxmgr.engine.policy.mounts import joined, normalised, session_root
+from ctxmgr.engine.sync.task import UPLOAD
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.catalog import contexts, sessions
+from ctxmgr.service.catalog.clock import timestamp
+from ctxmgr.service.catalog.identifiers import new_id
+from ctxmgr.service.catalog.sessions import Session
+from ctxmgr.service.tasks.engine import Engine
+
+from .bindings import bind, wanted_bindings
+from .labels import read_labels
+from .parameters import Parameters
+from .sessionparameters import not_applied, refuse_unsupported
+
+__all__ = [
+    "bind_contexts",
+    "create_session",
+    "delete_session",
+    "describe_session_contexts",
+    "get_session",
+    "get_session_detail",
+    "list_sessions",
+    "refresh_session",
+    "refuse_if_ending",
+    "unbind_contexts",
+]
+
+MAX_PAGE = 1000
+
+
+def create_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer CreateMcpSession: a session with its bindings, and the downloads that these ask for."""
+    refuse_unsupported(parameters)
+    ignored = not_applied(parameters)
+    wanted = wanted_bindings(parameters)
+    labels = read_labels(parameters)
+    image_id = parameters.text("ImageId")
+    asked_root = parameters.file_name("Root")
+    session_id = new_id("s-")
+    permitted = None if engine.roots is None else engine.roots.get(account, ())
+    root = session_root(asked_root, permitted) if asked_root else str(engine.folder.sessions / session_id)
+    if not asked_root:
+        os.mkdir(root, 0o700)
+    session = Session(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
+    try:
+        with engine.queueing() as queue:
+            sessions.create(queue.connection, session)
+            downloads = bind(engine, queue, session, wanted)
+    except BaseException:
+        if not asked_root:
+            _discard(root)
+        raise
+    told = {"Success": True, "ErrMsg": "", "TaskIds": downloads, "NotApplied": ignored}
+    return {"Data": {**_described(session, parameters), **told}}
+
+
+def bind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer BindContexts: more bindings for a session that runs."""
+    session_id = parameters.required("SessionId")
+    wanted = wanted_bindings(parameters)
+    if not wanted:
+        raise ServiceError(
+            "InvalidParameter.Missing", "the parameter PersistenceDataList has no bindings: send at least one"
+        )
+    with engine.queueing() as queue:
+        session = sessions.find_live(queue.connection, account, session_id)
+        refuse_if_ending(session)
+        downloads = bind(engine, queue, session, wanted)
+    return {"Data": {"TaskIds": downloads}}
+
+
+def describe_session_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer DescribeSessionContexts: a session's bindings."""
+    session_id = parameters.required("SessionId")
+    with engine.catalog.read() as connection:
+        sessions.find_live(connection, account, session_id)
+        bound = sessions.bound(connection, session_id)
+    return {
+        "Data": [
+            {
+                "ContextId": binding.context_id,
+                "ContextName": name,
+                "Path": binding.path,
+                "Policy": binding.policy_text,
+                "BindTime": timestamp(binding.bound_ms),
+            }
+            for binding, name in bound
+            if not contexts.is_transfer(binding.context_id)
+        ]
+    }
+
+
+def get_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer GetSession: a session that has not ended."""
+    session_id = parameters.required("SessionId")
+    with engine.catalog.read() as connection:
+        session = sessions.find_live(connection, account, session_id)
+        bound = sessions.bound(connection, session_id)
+    names = {binding.context_id: name for binding, name in bound if not contexts.is_transfer(binding.context_id)}
+    described = _described(session, parameters)
+    described["contexts"] = [{"id": context_id, "name": name} for context_id, name in names.items()]
+    return {"Data": {**described, "Status": session.status, "Success": True}}
+
+
+def get_session_detail(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer GetSessionDetail: also of a session that ended, with why it did or did not."""
+    engine.end_lost_tasks()
+    with engine.catalog.read() as connection:
+        session = sessions.find(connection, account, parameters.required("SessionId"))
+    return {
+        "Data": {
+            "Id": _number(session.id),
+            "SessionId": session.id,
+            "Status": session.status,
+            "EndReason": session.end_reason,
+            "ImageId": session.image_id,
+            "Labels": json.dumps(session.labels),
+            "Root": session.root,
+        }
+    }
+
+
+def list_sessions(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer ListSession: the account's sessions that have the given labels, newest first."""
+    size = parameters.number("MaxResults", 10, least=1, most=MAX_PAGE)
+    with engine.catalog.read() as connection:
+        page = sessions.listed(
+            connection,
+            account,
+            status=parameters.text("Status"),
+            image_id=parameters.text("ImageId"),
+            labels=read_labels(parameters),
+            token=parameters.text("NextToken"),
+            size=size,
+        )
+        listed = [sessions.session_of(connection, row) for row in page.rows]
+    return {
+        "Data": [
+            {
+                "SessionId": session.id,
+                "SessionStatus": session.status,
+                "ImageId": session.image_id,
+                "Labels": json.dumps(session.labels),
+            }
+            for session in listed
+        ],
+        "NextToken": page.next_token,
+        "MaxResults": size,
+        "TotalCount": page.total,
+    }
+
+
+def delete_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer DeleteSessionAsync: upload what the policies ask for, and end the session if that went well.
+
+    With ``Force`` (ext) the session ends also if that goes wrong, and what was not uploaded is lost with a directory
+    that the service made.
+    """
+    session_id, force = parameters.required("SessionId"), parameters.flag("Force")
+    with engine.queueing() as queue:
+        session = sessions.find_live(queue.connection, account, session_id)
+        if session.status == sessions.DELETING:
+            if force:
+                sessions.force_ending(queue.connection, session_id)
+            return {}
+        uploads = [
+            queue.add(session, binding, UPLOAD)
+            for binding in sessions.bindings_of(queue.connection, session_id)
+            # A directory that is gone has nothing left to save, and must not keep its session alive for ever.
+            if binding.policy.auto_upload and os.path.lexists(joined(session.root, binding.mount))
+        ]
+        sessions.mark_ending(queue.connection, session_id, uploads)
+        if force:
+            sessions.force_ending(queue.connection, session_id)
+        sessions.settle(queue.connection, session_id)
+    engine.clean_up()
+    return {}
+
+
+def unbind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer UnbindContexts (ext): end a session's bindings of a context, at one path or at all. Files stay.
+
+    Nothing is uploaded first: who wants that syncs before.
+    """
+    session_id, context_id = parameters.required("SessionId"), parameters.required("ContextId")
+    path = parameters.text("Path")
+    mount = normalised(path) if path else ""
+    with engine.catalog.write() as connection:
+        refuse_if_ending(sessions.find_live(connection, account, session_id))
+        sessions.unbind(connection, session_id, context_id, mount)
+    return {}
+
+
+def refresh_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer RefreshSessionIdleTime: a session here has no idle time that could run out."""
+    with engine.catalog.read() as connection:
+        sessions.find_live(connection, account, parameters.required("SessionId"))
+    return {}
+
+
+def refuse_if_ending(session: Session) -> None:
+    """Refuse to change or sync a session that is being deleted.
+
+    Raises:
+        ServiceError: it is.
+    """
+    if session.status == sessions.DELETING:
+        raise ServiceError(
+            "InvalidMcpSession.Deleting", f"the session {session.id!r} is being deleted: wait for that, or use another"
+        )
+
+
+def _described(session: Session, parameters: Parameters) -> dict[str, Any]:
+    # A session here is its own instance and its own resource.
+    return {
+        "SessionId": session.id,
+        "AppInstanceId": session.id,
+        "ResourceId": session.id,
+        "ResourceUrl": f"{parameters.base_url}/?resourceId={session.id}",
+        "Root": session.root,
+    }
+
+
+def _number(session_id: str) -> int:
+    """Return a session's number, which AgentBay's SDKs read as such; JavaScript's numbers hold it exactly."""
+    return int.from_bytes(blake2b(session_id.encode(), digest_size=6).digest(), "big")
+
+
+def _discard(root: str) -> None:
+    """Remove the directories that were made for a session that came to nothing; they are empty."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)

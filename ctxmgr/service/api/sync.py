@@ -1,0 +1,284 @@
+"""Actions on syncs: trigger one, ask how they go, wait for their end, and preview one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ctxmgr.engine.manifest.entries import Manifest
+from ctxmgr.engine.manifest.errors import WorkspaceError
+from ctxmgr.engine.policy.mounts import MAX_PATH, is_within, normalised
+from ctxmgr.engine.policy.values import malformed
+from ctxmgr.engine.sync.conflicts import Conflict, read
+from ctxmgr.engine.sync.run import Preview
+from ctxmgr.engine.sync.task import DOWNLOAD, UPLOAD
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.catalog import contexts, sessions, tasks
+from ctxmgr.service.catalog.clock import epoch_seconds
+from ctxmgr.service.catalog.identifiers import unlike_an_id
+from ctxmgr.service.catalog.sessions import Binding
+from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.watch import Watch
+
+from .parameters import Parameters
+from .sessions import refuse_if_ending
+
+__all__ = ["get_context_info", "plan_sync", "sync_context", "watch_context_info"]
+
+MAX_WAIT_MS = 60_000
+MAX_TASKS = 10_000
+SECONDS_BETWEEN_POLLS = 0.2
+EXTENSIONS = ["DiscardLocal"]
+"""The parameters of SyncContext and PlanSync that another service would ignore: clients send them only where told."""
+MODES = (UPLOAD, DOWNLOAD)
+
+
+def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer SyncContext: queue a sync of what the request names, or of all bindings."""
+    session_id, mode = parameters.required("SessionId"), _mode(parameters)
+    discard = _discard(parameters, mode)
+    engine.end_lost_tasks(now=True)
+    with engine.queueing() as queue:
+        session = sessions.find_live(queue.connection, account, session_id)
+        refuse_if_ending(session)
+        chosen = _chosen(queue.connection, session_id, mode, parameters)
+        queued = [queue.add(session, *each, discard=discard) for each in chosen]
+    return {"Data": {"TaskIds": queued}}
+
+
+def get_context_info(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones.
+
+    (ext) With ``Extensions=true`` also which parameters this service understands beyond AgentBay's.
+    """
+    _wait_ms(parameters)
+    engine.end_lost_tasks()
+    with engine.catalog.read() as connection:
+        rows = _rows(connection, account, parameters)
+    status = ""
+    if rows:
+        entries = json.dumps([_described(engine, row) for row in rows])
+        status = json.dumps([{"type": "data", "data": entries}])
+    told = {"Extensions": EXTENSIONS} if parameters.flag("Extensions") else {}
+    return {"Data": {"ContextStatus": status, **told}}
+
+
+def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> Watch | None:
+    """Tell what a GetContextInfo with ``WaitMs`` waits for; None where it waits for nothing.
+
+    With ``TaskIds``, it is one of exactly those; otherwise one of those that are unfinished now.
+    """
+    wait_ms = _wait_ms(parameters)
+    if not wait_ms:
+        return None
+    session_id, named = _owner(parameters), _task_ids(parameters)
+    engine.end_lost_tasks()
+    with engine.catalog.read() as connection:
+        rows = _rows(connection, account, parameters)
+    awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
+    elsewhere = any(row.finished_ms is None and row.node_id != engine.node.id for row in rows)
+
+    def subscribe(notify: Callable[[], None]) -> Callable[[], None]:
+        return engine.listeners.add(session_id, notify)
+
+    return Watch(
+        timeout=wait_ms / 1000,
+        poll=SECONDS_BETWEEN_POLLS if elsewhere else None,
+        ready=lambda: _any_ended(engine, session_id, awaited),
+        subscribe=subscribe,
+    )
+
+
+def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer PlanSync (ext): what a sync would do."""
+    session_id, mode = parameters.required("SessionId"), _mode(parameters)
+    discard = _discard(parameters, mode)
+    with engine.catalog.read() as connection:
+        session = sessions.find_live(connection, account, session_id)
+        chosen = _chosen(connection, session_id, mode, parameters)
+    changes: list[dict[str, Any]] = []
+    skipped: list[list[str]] = []
+    conflicts: list[dict[str, Any]] = []
+    unchanged = kept_local = 0
+    for binding, _, path in chosen:
+        try:
+            preview = engine.syncs.preview(session.root, binding, mode, path, discard=discard)
+        except WorkspaceError as error:
+            raise ServiceError("InvalidBinding.Directory", str(error)) from error
+        changes += _changes(binding, preview)
+        skipped += preview.skipped
+        conflicts += [_conflict(each, binding.context_id, binding.path) for each in preview.conflicts]
+        unchanged += preview.plan.unchanged
+        kept_local += len(preview.plan.kept)
+    return {
+        "Data": {
+            "Changes": changes,
+            "Unchanged": unchanged,
+            "Skipped": skipped,
+            "KeptLocal": kept_local,
+            "Conflicts": conflicts,
+        }
+    }
+
+
+def _any_ended(engine: Engine, session_id: str, ids: Sequence[str]) -> bool:
+    try:
+        unknown = [task_id for task_id in ids if engine.progress(task_id) is None]
+        if not unknown and ids:
+            return False
+        engine.check_open()
+        engine.end_lost_tasks()
+        with engine.catalog.read() as connection:
+            rows = tasks.named(connection, session_id, unknown)
+    except Exception:
+        # The answer itself will say what is wrong.
+        return True
+    ended = any(row.finished_ms is not None or engine.unrecorded_failure(row.id) for row in rows)
+    return ended or len(rows) < len(set(unknown)) or not ids
+
+
+def _rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
+    session_id = _owner(parameters)
+    if parameters.text("SessionId"):
+        sessions.check_live(connection, account, session_id)
+    else:
+        contexts.find(connection, account, session_id)
+    named = _task_ids(parameters)
+    if named is not None:
+        return tasks.named(connection, session_id, named)
+    mode = parameters.text("TaskType")
+    return tasks.listed(
+        connection, session_id, context_id=parameters.text("ContextId"), path=parameters.text("Path"), mode=mode
+    )
+
+
+def _owner(parameters: Parameters) -> str:
+    """Give the id of what the tasks are asked of: a session or (ext), without one, a context that is cleared."""
+    if parameters.text("SessionId") or not parameters.text("ContextId"):
+        return parameters.required("SessionId")
+    return parameters.text("ContextId")
+
+
+def _wait_ms(parameters: Parameters) -> int:
+    return parameters.number("WaitMs", 0, least=0, most=MAX_WAIT_MS)
+
+
+def _task_ids(parameters: Parameters) -> list[str] | None:
+    ids = parameters.json_list("TaskIds")
+    if ids is not None and len(ids) > MAX_TASKS:
+        raise malformed("TaskIds", f"a list of {len(ids)}", f"a list of at most {MAX_TASKS} task ids")
+    if ids is not None and not all(isinstance(task_id, str) and task_id.isascii() for task_id in ids):
+        raise malformed("TaskIds", parameters.text("TaskIds"), "a JSON list of task ids")
+    return ids
+
+
+def _mode(parameters: Parameters) -> str:
+    mode = parameters.text("Mode", UPLOAD)
+    if mode not in MODES:
+        raise malformed("Mode", mode, "upload or download")
+    return mode
+
+
+def _discard(parameters: Parameters, mode: str) -> bool:
+    discard = parameters.flag("DiscardLocal")
+    if discard and mode != DOWNLOAD:
+        raise malformed("DiscardLocal", parameters.text("DiscardLocal"), "left out unless Mode is download")
+    return discard
+
+
+def _chosen(
+    connection: Connection, session_id: str, mode: str, parameters: Parameters
+) -> list[tuple[Binding, str, str]]:
+    """Return what a request names, as binding, mode and path: a part of one binding, or bindings as a whole.
+
+    A request that names nothing means all of them, but not the service's own for the transfer of files.
+    """
+    context_id, path = parameters.text("ContextId"), parameters.text("Path")
+    mount = normalised(path, most=MAX_PATH) if path else ""
+    bound = sessions.bindings_of(connection, session_id)
+    if not context_id and not mount:
+        return [(item, mode, item.path) for item in bound if not contexts.is_transfer(item.context_id)]
+    of_context = [item for item in bound if context_id in ("", item.context_id)]
+    chosen = [(item, mode, item.path) for item in of_context if mount in ("", item.mount)]
+    # No binding lies in another, so there is one that holds a path at most.
+    chosen = chosen or [(item, mode, path) for item in of_context if is_within(mount, item.mount)]
+    if not chosen:
+        asked = " at ".join(filter(None, (context_id and f"context {context_id!r}", mount and repr(mount))))
+        there = ", ".join(f"{item.context_id!r} at {item.path!r}" for item in bound) or "nothing"
+        raise ServiceError(
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind {asked}: it binds {there}{unlike_an_id(context_id)}",
+        )
+    return chosen
+
+
+def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
+    described = {
+        "contextId": row.context_id,
+        "path": row.path,
+        "status": row.status,
+        "errorMessage": row.error,
+        "startTime": epoch_seconds(row.started_ms),
+        "finishTime": epoch_seconds(row.finished_ms),
+        "taskType": row.mode,
+        "taskId": row.id,
+        # Until it has succeeded, a restore's row has there what it goes back to.
+        "revision": row.revision if row.status == tasks.SUCCESS else 0,
+        "files": row.files,
+        "deleted": row.deleted,
+        "bytes": row.bytes,
+        "unchanged": row.unchanged,
+        "filesTotal": row.files_total,
+        "filesDone": row.files_done,
+        "bytesTotal": row.bytes_total,
+        "bytesDone": row.bytes_done,
+        "skipped": json.loads(row.skipped),
+        "nothingToSync": row.nothing_to_sync,
+        "keptLocal": row.kept_local,
+        "conflicts": [],
+        "conflictsTotal": row.conflicts_total,
+    }
+    if row.finished_ms is not None:
+        conflicts = [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)]
+        return {**described, "conflicts": conflicts}
+    if error := engine.unrecorded_failure(row.id):
+        return {**described, "status": tasks.FAILED, "errorMessage": error}
+    if progress := engine.progress(row.id):
+        described |= {"filesTotal": progress.files_total, "filesDone": progress.files_done}
+        described |= {"bytesTotal": progress.bytes_total, "bytesDone": progress.bytes_done}
+    return described
+
+
+def _conflict(conflict: Conflict, context_id: str, mount: str) -> dict[str, Any]:
+    return {
+        "path": conflict.path,
+        "winner": conflict.winner,
+        "kind": conflict.kind,
+        "revision": conflict.revision,
+        "contextPath": conflict.context_path,
+        "contextId": context_id,
+        "mount": mount,
+    }
+
+
+def _changes(binding: Binding, preview: Preview) -> list[dict[str, Any]]:
+    planned = preview.plan
+    conflicts = set(planned.conflicts)
+    moved: Manifest = {**planned.put, **planned.write}
+    actions = dict.fromkeys(planned.drop, "drop") | dict.fromkeys(planned.remove, "remove")
+    actions |= dict.fromkeys(planned.put, "put") | dict.fromkeys(planned.write, "write")
+    return [
+        {
+            "path": os.fsdecode(path),
+            "action": "conflict" if path in conflicts else action,
+            "size": moved[path].size if path in moved else 0,
+            "kind": moved[path].kind if path in moved else "",
+            "contextId": binding.context_id,
+            "mount": binding.path,
+        }
+        for path, action in sorted(actions.items())
+    ]

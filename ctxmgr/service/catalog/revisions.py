@@ -1,0 +1,203 @@
+"""A context's content by revision: read one, and commit the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, select, update
+
+from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Manifest, absolute, parent
+from ctxmgr.engine.manifest.errors import HeadMoved
+from ctxmgr.engine.policy.mounts import ancestors, context_prefix
+
+from .clock import now_ms
+from .contexts import missing
+from .insertion import bulk_insert
+from .schema import contexts, files, revisions
+
+__all__ = ["commit", "ever_held", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
+
+DIGEST = 32
+PARENT_MODE = 0o755
+_ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
+
+
+def head_of(connection: Connection, context_id: str) -> int:
+    """Give the number of a context's latest revision; 0 for one that was never uploaded to.
+
+    Raises:
+        ServiceError: ``InvalidContext.NotFound``.
+    """
+    head: int | None = connection.execute(
+        select(contexts.c.head).where(contexts.c.id == context_id)
+    ).scalar_one_or_none()
+    if head is None:
+        raise missing(context_id)
+    return head
+
+
+def held_head(connection: Connection, context_id: str) -> int:
+    """Give a context's head, and hold up every other commit to it until the write transaction ends.
+
+    Raises:
+        ServiceError: ``InvalidContext.NotFound``.
+    """
+    connection.execute(select(contexts.c.head).where(contexts.c.id == context_id).with_for_update())
+    return head_of(connection, context_id)
+
+
+def manifest(connection: Connection, context_id: str, mount: str, *, revision: int | None = None) -> dict[bytes, Entry]:
+    """Read what a context holds below a mount path, now or at an earlier revision, by path relative to it."""
+    prefix = context_prefix(mount)
+    rows = select(files.c.path, *_ENTRY).where(_visible(context_id, revision), *_below(files, prefix))
+    found = _entries(connection.execute(rows), prefix)
+    _add_parents(found)
+    return found
+
+
+def ever_held(connection: Connection, context_id: str, path: bytes) -> bool:
+    """Whether a context holds something at or below an absolute path, or did at an earlier revision."""
+    at = or_(files.c.path == path, and_(*_below(files, path + b"/")))
+    rows = select(files.c.path).where(files.c.context_id == context_id, at).limit(1)
+    return connection.execute(rows).first() is not None
+
+
+def rows_below(connection: Connection, context_id: str, prefix: bytes) -> Iterator[Any]:
+    """Give what a context holds now below a prefix ending in "/", in the order of the paths' bytes."""
+    rows = (
+        select(files.c.path, files.c.kind, files.c.size, files.c.mtime_ns, files.c.rev_from, revisions.c.created_ms)
+        .join(revisions, (revisions.c.context_id == files.c.context_id) & (revisions.c.number == files.c.rev_from))
+        .where(_current(context_id), *_below(files, prefix))
+        .order_by(files.c.path)
+    )
+    yield from connection.execute(rows)
+
+
+def commit(
+    connection: Connection,
+    context_id: str,
+    mount: str,
+    *,
+    head: int,
+    current: Collection[bytes],
+    put: Manifest,
+    drop: Iterable[bytes],
+    task_id: str,
+    note: str,
+    workspace: str = "",
+) -> int:
+    """Make a context's next revision.
+
+    Args:
+        connection: a write transaction, which the caller rolls back when this raises.
+        context_id: the context.
+        mount: the mount path that the other paths are relative to.
+        head: the revision that the change was planned on.
+        current: the paths that the context has at that revision.
+        put: what the revision adds or replaces.
+        drop: what it ends.
+        task_id: the task that makes it.
+        note: what it is for people who read the history.
+        workspace: names the workspace that has in common with the context what this revision changes.
+
+    Returns:
+        the new revision's number.
+
+    Raises:
+        HeadMoved: the context has another head by now.
+        ServiceError: the context was deleted.
+    """
+    number = head + 1
+    now = now_ms()
+    moved = update(contexts).where(contexts.c.id == context_id, contexts.c.head == head)
+    if connection.execute(moved.values(head=number, used_ms=now)).rowcount != 1:
+        head_of(connection, context_id)
+        raise HeadMoved(context_id)
+    base = os.fsencode(mount)
+    ended = [absolute(base, path) for path in (*put, *drop) if path in current]
+    if put:
+        ended += _in_the_way(connection, context_id, base)
+    _end(connection, context_id, ended, number)
+    bulk_insert(
+        connection, files, [_row(context_id, absolute(base, path), number, entry) for path, entry in put.items()]
+    )
+    bulk_insert(connection, revisions, [(context_id, number, now, task_id, workspace, note)])
+    return number
+
+
+def uploaded_since(
+    connection: Connection, context_id: str, mount: str, *, workspace: str, revision: int
+) -> dict[bytes, Entry | None]:
+    """Tell what a workspace uploaded after a revision: by relative path what it put last, or None where it ended it."""
+    own = (
+        select(revisions.c.number)
+        .where(revisions.c.context_id == context_id, revisions.c.workspace == workspace, revisions.c.number > revision)
+        .order_by(revisions.c.number)
+    )
+    prefix = context_prefix(mount)
+    found: dict[bytes, Entry | None] = {}
+    for number in connection.execute(own).scalars().all():
+        below = (files.c.context_id == context_id, *_below(files, prefix))
+        ended = connection.execute(select(files.c.path).where(*below, files.c.rev_to == number)).scalars()
+        found |= {path[len(prefix) :]: None for path in ended}
+        found |= _entries(
+            connection.execute(select(files.c.path, *_ENTRY).where(*below, files.c.rev_from == number)), prefix
+        )
+    return found
+
+
+def _entries(rows: Iterable[Any], prefix: bytes) -> dict[bytes, Entry]:
+    found: dict[bytes, Entry] = {}
+    for path, kind, mode, mtime_ns, size, digest, chunks, target in rows:
+        pieces = tuple(chunks[at : at + DIGEST] for at in range(0, len(chunks), DIGEST))
+        found[path[len(prefix) :]] = Entry(kind, mode, mtime_ns, size, digest, pieces, target)
+    return found
+
+
+def _current(context_id: str) -> ColumnElement[bool]:
+    return (files.c.context_id == context_id) & files.c.rev_to.is_(None)
+
+
+def _visible(context_id: str, revision: int | None) -> ColumnElement[bool]:
+    if revision is None:
+        return _current(context_id)
+    ended_later = files.c.rev_to.is_(None) | (files.c.rev_to > revision)
+    return (files.c.context_id == context_id) & (files.c.rev_from <= revision) & ended_later
+
+
+def _below(table: Table, prefix: bytes) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    # "0" is the byte after "/": the range is exactly what begins with the prefix, and an index can serve it.
+    return table.c.path > prefix, table.c.path < prefix[:-1] + b"0"
+
+
+def _add_parents(found: dict[bytes, Entry]) -> None:
+    """Complete the tree: what was uploaded from a deeper mount path has no rows for the directories above it."""
+    implied = Entry(DIRECTORY, PARENT_MODE)
+    for path in list(found):
+        above = parent(path)
+        while above and above not in found:
+            found[above] = implied
+            above = parent(above)
+
+
+def _in_the_way(connection: Connection, context_id: str, mount: bytes) -> Sequence[bytes]:
+    """Give the files and links of the context that lie where the mount path needs directories."""
+    above = ancestors(mount)
+    if not above:
+        return []
+    rows = select(files.c.path).where(_current(context_id), files.c.path.in_(above), files.c.kind != DIRECTORY)
+    return connection.execute(rows).scalars().all()
+
+
+def _end(connection: Connection, context_id: str, paths: Sequence[bytes], number: int) -> None:
+    if not paths:
+        return
+    ended = update(files).where(_current(context_id), files.c.path == bindparam("ended_path")).values(rev_to=number)
+    connection.execute(ended, [{"ended_path": path} for path in paths])
+
+
+def _row(context_id: str, path: bytes, number: int, entry: Entry) -> tuple[Any, ...]:
+    content = (entry.size, entry.digest, b"".join(entry.chunks), entry.target)
+    return (context_id, path, number, None, entry.kind, entry.mode, entry.mtime_ns, *content)

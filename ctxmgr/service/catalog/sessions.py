@@ -1,0 +1,324 @@
+"""Sessions and their bindings in the catalog."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
+
+from ctxmgr.engine.policy.policy import Policy, read_policy
+from ctxmgr.errors import ServiceError
+
+from .clock import now_ms
+from .contexts import remove_transfer
+from .identifiers import unlike_an_id
+from .insertion import bulk_insert
+from .paging import Page, page_of
+from .schema import bindings, contexts, sessions, tasks
+from .schema import labels as label_rows
+
+__all__ = [
+    "DELETING",
+    "FINISH",
+    "RUNNING",
+    "Binding",
+    "Session",
+    "bind",
+    "bindings_of",
+    "bound",
+    "check_live",
+    "create",
+    "ended_before",
+    "ended_roots",
+    "find",
+    "find_live",
+    "force_ending",
+    "forget",
+    "forget_root",
+    "listed",
+    "mark_ending",
+    "missing",
+    "policy_of",
+    "session_of",
+    "settle",
+    "unbind",
+]
+
+FORGOTTEN_AT_ONCE = 500
+RUNNING, DELETING, FINISH = "RUNNING", "DELETING", "FINISH"
+FORCED = "by force"
+
+
+_STATUS = select(sessions.c.status).where(sessions.c.id == bindparam("id"), sessions.c.account == bindparam("account"))
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as the catalog has it."""
+
+    id: str
+    account: str
+    root: str
+    owns_root: bool
+    labels: dict[str, str]
+    image_id: str
+    status: str
+    end_reason: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A context bound at a mount path. ``path`` is the mount path as the client spelled it."""
+
+    session_id: str
+    context_id: str
+    mount: str
+    path: str
+    policy: Policy
+    policy_text: str
+    bound_ms: int
+
+
+def create(connection: Connection, session: Session) -> None:
+    """Add a session."""
+    now = now_ms()
+    connection.execute(
+        insert(sessions).values(
+            id=session.id,
+            account=session.account,
+            root=os.fsencode(session.root),
+            owns_root=session.owns_root,
+            image_id=session.image_id,
+            status=session.status,
+            end_reason=session.end_reason,
+            ending_tasks="[]",
+            created_ms=now,
+            changed_ms=now,
+        )
+    )
+    bulk_insert(connection, label_rows, [(session.id, name, value) for name, value in session.labels.items()])
+
+
+def find(connection: Connection, account: str, session_id: str) -> Session:
+    """Give an account's session, also one that was deleted lately.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    rows = select(sessions).where(sessions.c.id == session_id, sessions.c.account == account)
+    row = connection.execute(rows).one_or_none()
+    if row is None:
+        raise missing(session_id)
+    return session_of(connection, row)
+
+
+def find_live(connection: Connection, account: str, session_id: str) -> Session:
+    """Give an account's session that has not ended.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    session = find(connection, account, session_id)
+    if session.status == FINISH:
+        raise missing(session_id)
+    return session
+
+
+def check_live(connection: Connection, account: str, session_id: str) -> None:
+    """Go on if an account has this session and it has not ended. Asked at every poll, so it costs less than to find it.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    status = connection.execute(_STATUS, {"id": session_id, "account": account}).scalar_one_or_none()
+    if status is None or status == FINISH:
+        raise missing(session_id)
+
+
+def listed(
+    connection: Connection,
+    account: str,
+    *,
+    status: str,
+    image_id: str,
+    labels: Mapping[str, str],
+    token: str,
+    size: int,
+) -> Page:
+    """Read one page of an account's sessions, newest first: those that have all the labels, and what else is given."""
+    rows = select(sessions).where(sessions.c.account == account)
+    rows = rows.where(sessions.c.status == status) if status else rows.where(sessions.c.status != FINISH)
+    if image_id:
+        rows = rows.where(sessions.c.image_id == image_id)
+    for name, value in labels.items():
+        same = (label_rows.c.name == name) & (label_rows.c.value == value)
+        rows = rows.where(exists().where(label_rows.c.session_id == sessions.c.id, same))
+    return page_of(connection, rows, sessions, token=token, size=size)
+
+
+def bind(connection: Connection, binding: Binding) -> None:
+    """Add a binding."""
+    connection.execute(
+        insert(bindings).values(
+            session_id=binding.session_id,
+            context_id=binding.context_id,
+            mount=binding.mount,
+            path=binding.path,
+            policy=binding.policy_text,
+            bound_ms=binding.bound_ms,
+        )
+    )
+
+
+def bindings_of(connection: Connection, session_id: str) -> list[Binding]:
+    """Give a session's bindings in the order they were made."""
+    return [binding for binding, _ in bound(connection, session_id)]
+
+
+def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
+    """Give a session's bindings in the order they were made, each with its context's name."""
+    rows = (
+        select(bindings, contexts.c.name)
+        .join(contexts, contexts.c.id == bindings.c.context_id)
+        .where(bindings.c.session_id == session_id)
+        .order_by(bindings.c.bound_ms, bindings.c.mount)
+    )
+    return [(_binding_of(row), row.name) for row in connection.execute(rows)]
+
+
+def policy_of(connection: Connection, session_id: str, context_id: str, mount: str) -> Policy:
+    """Give the policy of a session's binding.
+
+    Raises:
+        ServiceError: ``InvalidBinding.NotFound``.
+    """
+    same = (bindings.c.session_id == session_id) & (bindings.c.context_id == context_id) & (bindings.c.mount == mount)
+    text = connection.execute(select(bindings.c.policy).where(same)).scalar_one_or_none()
+    if text is None:
+        raise ServiceError(
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind the context {context_id!r} at {mount!r} any more",
+        )
+    return read_policy(text, mount)[0]
+
+
+def mark_ending(connection: Connection, session_id: str, ending_tasks: Sequence[str]) -> None:
+    """Begin to delete a session: it ends when all its tasks have ended, and these have ended well."""
+    values = {"status": DELETING, "end_reason": "", "ending_tasks": json.dumps(list(ending_tasks))}
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+
+
+def force_ending(connection: Connection, session_id: str) -> None:
+    """Have a session that is being deleted end also if the uploads before its end fail."""
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(end_reason=FORCED))
+
+
+def unbind(connection: Connection, session_id: str, context_id: str, mount: str) -> None:
+    """End a session's bindings of a context: the one at a mount path, or with "" all of them.
+
+    Raises:
+        ServiceError: there is none, or a sync of it has not ended.
+    """
+    bound_at = (bindings.c.session_id == session_id) & (bindings.c.context_id == context_id)
+    synced = (tasks.c.session_id == session_id) & (tasks.c.context_id == context_id)
+    if mount:
+        bound_at &= bindings.c.mount == mount
+        synced &= tasks.c.mount == mount
+    at = f" at {mount!r}" if mount else ""
+    running = select(tasks.c.id).where(synced, tasks.c.finished_ms.is_(None)).limit(1)
+    task_id = connection.execute(running).scalar_one_or_none()
+    if task_id is not None:
+        raise ServiceError(
+            "InvalidBinding.Conflict", f"the context {context_id!r}{at} is being synced: wait for the task {task_id!r}"
+        )
+    if not connection.execute(delete(bindings).where(bound_at)).rowcount:
+        raise ServiceError(
+            "InvalidBinding.NotFound",
+            f"the session {session_id!r} does not bind the context {context_id!r}{at}{unlike_an_id(context_id)}",
+        )
+
+
+def settle(connection: Connection, session_id: str) -> None:
+    """End a session that is being deleted, or take it back, once the uploads before its end have ended."""
+    row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
+    if row is None or row.status != DELETING:
+        return
+    unfinished = select(tasks.c.id).where(tasks.c.session_id == session_id, tasks.c.finished_ms.is_(None)).limit(1)
+    if connection.execute(unfinished).first() is not None:
+        return
+    awaited = select(tasks.c.status, tasks.c.path, tasks.c.error).where(tasks.c.id.in_(json.loads(row.ending_tasks)))
+    found = connection.execute(awaited).all()
+    failed = [f"the upload of {task.path} failed: {task.error}" for task in found if task.status == "Failed"]
+    forced = row.end_reason == FORCED
+    values: dict[str, Any] = {"status": FINISH, "end_reason": "deleted"}
+    if failed:
+        values["end_reason"] = f"deleted by force: {'; '.join(failed)}"
+    if failed and not forced:
+        values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}"}
+    else:
+        connection.execute(delete(bindings).where(bindings.c.session_id == session_id))
+        remove_transfer(connection, session_id)
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+
+
+def ended_roots(connection: Connection) -> list[Session]:
+    """Give the sessions that have ended and whose directory is the service's to remove."""
+    rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
+    return [session_of(connection, row) for row in connection.execute(rows).all()]
+
+
+def ended_before(connection: Connection, moment_ms: int) -> list[str]:
+    """Give ids, not too many at once, of sessions that ended before a moment and have nothing left to be removed."""
+    old = (sessions.c.status == FINISH) & (sessions.c.changed_ms < moment_ms)
+    rows = select(sessions.c.id).where(old, ~sessions.c.owns_root).limit(FORGOTTEN_AT_ONCE)
+    return list(connection.execute(rows).scalars())
+
+
+def forget(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove all that is known of sessions that ended."""
+    for column in (tasks.c.session_id, label_rows.c.session_id, sessions.c.id):
+        connection.execute(delete(column.table).where(column.in_(ids)))
+
+
+def forget_root(connection: Connection, session_id: str) -> None:
+    """Note that an ended session's directory is gone."""
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(owns_root=False))
+
+
+def missing(session_id: str) -> ServiceError:
+    """Give the error for a session that does not exist for this account, or has ended."""
+    return ServiceError(
+        "InvalidMcpSession.NotFound", f"there is no session {session_id!r}, or it has ended: create another one"
+    )
+
+
+def session_of(connection: Connection, row: Row[Any]) -> Session:
+    """Read a session from its row, and its labels."""
+    named = select(label_rows.c.name, label_rows.c.value).where(label_rows.c.session_id == row.id)
+    return Session(
+        id=row.id,
+        account=row.account,
+        root=os.fsdecode(row.root),
+        owns_root=row.owns_root,
+        labels={found.name: found.value for found in connection.execute(named)},
+        image_id=row.image_id,
+        status=row.status,
+        end_reason=row.end_reason,
+    )
+
+
+def _binding_of(row: Row[Any]) -> Binding:
+    policy, _ = read_policy(row.policy, row.mount)
+    return Binding(
+        session_id=row.session_id,
+        context_id=row.context_id,
+        mount=row.mount,
+        path=row.path,
+        policy=policy,
+        policy_text=row.policy,
+        bound_ms=row.bound_ms,
+    )

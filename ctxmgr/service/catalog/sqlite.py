@@ -1,0 +1,106 @@
+"""The one place that knows SQLite: how a connection is set up, how a transaction begins, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import StatementError
+
+from .errors import CatalogError
+
+__all__ = ["BUSY_TIMEOUT_MS", "BUSY", "explained", "open_engine", "refuse_writes"]
+
+BUSY_TIMEOUT_MS = 30_000
+BUSY: Final = "ServiceUnavailable.Busy"
+_REFUSED: Final = "not authorized"
+_WRITES: Final = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+_DAMAGED: Final = ("malformed", "not a database", "no such table", "no such column")
+_PASSING: Final = (
+    ("database is locked", BUSY, "another process has been writing to it for {seconds} s: try again"),
+    ("database or disk is full", "ServiceUnavailable.DiskFull", "the disk is full: make room, and try again"),
+    (
+        "attempt to write a readonly database",
+        "ServiceUnavailable.ReadOnly",
+        "it is read-only: give this user the right to write it",
+    ),
+)
+
+
+def open_engine(path: Path) -> Engine:
+    """Return an engine for the database at a path, which nobody else can read."""
+    _keep_private(path)
+    # Neither a statement nor a row belongs into a log or an error.
+    engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: object) -> None:
+        # The driver must not begin transactions by itself: ours say what they are when they begin.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later would fail, not wait, where another wrote in between.
+        write = connection.get_execution_options().get("ctxmgr_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
+    """Let no connection change tables from now on, but for the times at which something was used."""
+
+    def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
+        refused = action in _WRITES and table in tables and column != "used_ms"
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    @event.listens_for(engine, "connect")
+    def guard(connection: Any, record: object) -> None:
+        connection.set_authorizer(authorize)
+
+    engine.dispose()
+
+
+def explained(error: StatementError, path: Path, unwritable: str) -> CatalogError:
+    """Return what a driver's error means to people.
+
+    Args:
+        error: the error; its own text holds the whole statement.
+        path: the database's.
+        unwritable: why the folder can't be written, where it is read only.
+    """
+    text = str(error.orig)
+    if unwritable and _REFUSED in text:
+        return CatalogError(
+            "ServiceUnavailable.ReadOnly", f"the data folder is open for reading only, since {unwritable}"
+        )
+    for sign, code, meaning in _PASSING:
+        if sign in text:
+            advice = meaning.format(seconds=BUSY_TIMEOUT_MS // 1000)
+            return CatalogError(code, f"the catalog {str(path)!r} can't be written: {advice}")
+    if any(sign in text for sign in _DAMAGED):
+        advice = "close all that use the data folder, and restore this file from a backup"
+        return CatalogError("InternalError", f"the catalog {str(path)!r} is damaged ({text}): {advice}")
+    return CatalogError("InternalError", f"the catalog {str(path)!r} can't be used: {text}")
+
+
+def _keep_private(path: Path) -> None:
+    """Make a database where there is none, for its owner alone; what SQLite puts beside it has the same mode."""
+    with suppress(FileExistsError):
+        # Never opened where it is there: closing it would end the locks that this process has on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)

@@ -1,0 +1,286 @@
+"""Tasks in the catalog: one row a sync, from Waiting over Running to Success or Failed, which are the end.
+
+A task is of the node that runs it, and only that node changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, or_, select, update
+
+from ctxmgr.engine.policy.mounts import MAX_PATH, normalised, part_of
+from ctxmgr.engine.sync.conflicts import Conflicts
+from ctxmgr.engine.sync.task import Interrupted, Outcome, Progress, Task
+
+from . import sessions
+from .clock import now_ms
+from .identifiers import new_id
+from .schema import tasks
+
+__all__ = [
+    "CLEAR",
+    "FAILED",
+    "RESTORE",
+    "RUNNING",
+    "SUCCESS",
+    "WAITING",
+    "fail",
+    "fail_all_of",
+    "listed",
+    "named",
+    "progress_values",
+    "queue",
+    "queue_change",
+    "record_conflicts",
+    "record_progress",
+    "start",
+    "succeed",
+    "task_of",
+    "unfinished_of",
+]
+
+WAITING, RUNNING, SUCCESS, FAILED = "Waiting", "Running", "Success", "Failed"
+CLEAR, RESTORE = "clear", "restore"
+MAX_PARTS = 100
+
+
+# Made once: it is asked at every poll.
+_NAMED = (
+    select(tasks)
+    .where(tasks.c.session_id == bindparam("session"), tasks.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(tasks.c.number)
+)
+
+
+def queue(
+    connection: Connection,
+    node_id: str,
+    account: str,
+    binding: sessions.Binding,
+    mode: str,
+    path: str,
+    *,
+    discard: bool = False,
+) -> tuple[Task, bool]:
+    """Queue a sync of a binding, or of what lies at a path below its mount path.
+
+    Returns:
+        the task, and whether it is new: where the binding's last task is of the same path and mode and has not begun,
+        that one is shared, since its scan is still to come and so sees all that this one would.
+    """
+    same = (
+        (tasks.c.session_id == binding.session_id)
+        & (tasks.c.context_id == binding.context_id)
+        & (tasks.c.mount == binding.mount)
+    )
+    rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1).with_for_update()
+    last = connection.execute(rows).one_or_none()
+    delete = binding.policy.sync_local_file
+    wanted = (WAITING, path, mode, node_id, delete, discard)
+    found = None if last is None else (last.status, last.path, last.mode, last.node_id, last.delete, last.discard)
+    if last is not None and found == wanted:
+        return task_of(last), False
+    task = Task(
+        new_id("task-"),
+        binding.session_id,
+        binding.context_id,
+        binding.mount,
+        path,
+        mode,
+        delete,
+        node_id=node_id,
+        discard=discard,
+    )
+    _add(connection, account, task)
+    return task, True
+
+
+def queue_change(
+    connection: Connection, node_id: str, account: str, context_id: str, mode: str, *, revision: int = 0
+) -> Task:
+    """Queue a clear or a restore of a context."""
+    task = Task(new_id("task-"), context_id, context_id, "/", "/", mode, False, revision=revision, node_id=node_id)
+    _add(connection, account, task)
+    return task
+
+
+def start(connection: Connection, task: Task) -> None:
+    """Begin a task.
+
+    Raises:
+        Interrupted: it has ended already, or is another node's.
+    """
+    values = {"status": RUNNING, "started_ms": now_ms()}
+    _update_in(connection, task, WAITING, values)
+
+
+def record_progress(connection: Connection, task: Task, progress: Progress) -> None:
+    """Keep a running task's progress where other processes see it.
+
+    Raises:
+        Interrupted: it has ended, or is another node's.
+    """
+    _update_in(connection, task, RUNNING, progress_values(progress))
+
+
+def record_conflicts(connection: Connection, task: Task) -> None:
+    """Record a running task's conflicts, in the transaction that keeps the versions they are about.
+
+    Raises:
+        Interrupted: it has ended, or is another node's; nothing of the transaction may stay.
+    """
+    _update_in(connection, task, RUNNING, task.conflicts.values())
+
+
+def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
+    """End a running task well, in the transaction that makes it true.
+
+    Raises:
+        Interrupted: it has ended already, or is another node's; nothing of the transaction may stay.
+    """
+    values = {
+        "status": SUCCESS,
+        "finished_ms": now_ms(),
+        "revision": outcome.revision,
+        "files": outcome.files,
+        "deleted": outcome.deleted,
+        "bytes": outcome.bytes,
+        "unchanged": outcome.unchanged,
+        "skipped": outcome.skipped,
+        "nothing_to_sync": outcome.nothing_to_sync,
+        "kept_local": outcome.kept_local,
+        **outcome.conflicts.values(),
+        **progress_values(outcome.progress),
+    }
+    _update_in(connection, task, RUNNING, values)
+    sessions.settle(connection, task.session_id)
+
+
+def fail(connection: Connection, task_id: str, node_id: str, error: str) -> None:
+    """End a node's task with the reason it failed for; one that has ended or is another node's stays as it is."""
+    _fail(connection, (tasks.c.id == task_id) & (tasks.c.node_id == node_id), error)
+
+
+def fail_all_of(connection: Connection, node_id: str, error: str) -> None:
+    """End all of a node's tasks that have not ended, with the reason they failed for."""
+    _fail(connection, tasks.c.node_id == node_id, error)
+
+
+def unfinished_of(connection: Connection, node_id: str) -> list[str]:
+    """Give the ids of a node's tasks that have not ended."""
+    rows = select(tasks.c.id).where(tasks.c.node_id == node_id, tasks.c.finished_ms.is_(None))
+    return list(connection.execute(rows).scalars())
+
+
+def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[Row[Any]]:
+    """Give the rows of a session's tasks with these ids, oldest first; unknown ids are absent."""
+    return list(connection.execute(_NAMED, {"session": session_id, "ids": ids}))
+
+
+def listed(
+    connection: Connection, session_id: str, *, context_id: str = "", path: str = "", mode: str = ""
+) -> list[Row[Any]]:
+    """Give the latest task's row per context, path and mode, and all that have not ended, oldest first.
+
+    Of the paths below mount paths, only those that were synced last are told where no path is asked for.
+
+    Args:
+        path: as the client spells it: a mount path, or a path below one.
+    """
+    groups = (tasks.c.context_id, tasks.c.mount, tasks.c.path, tasks.c.mode)
+    latest = select(func.max(tasks.c.number)).where(tasks.c.session_id == session_id).group_by(*groups)
+    rows = _of(session_id).where(or_(tasks.c.number.in_(latest), tasks.c.finished_ms.is_(None)))
+    for column, value in ((tasks.c.context_id, context_id), (tasks.c.mode, mode)):
+        if value:
+            rows = rows.where(column == value)
+    if path:
+        wanted = normalised(path, most=MAX_PATH)
+        name = wanted.rpartition("/")[2]
+        # However a path is spelled, its last name is in it.
+        rows = rows.where(or_(tasks.c.path.contains(name, autoescape=True), tasks.c.mount == wanted))
+        found = connection.execute(rows.order_by(tasks.c.number))
+        return [row for row in found if normalised(row.path, most=MAX_PATH) == wanted]
+    told = list(connection.execute(rows.order_by(tasks.c.number)))
+    parts = [row.number for row in told if row.finished_ms is not None and part_of(row.mount, row.path)]
+    forgotten = set(parts[:-MAX_PARTS])
+    return [row for row in told if row.number not in forgotten]
+
+
+def task_of(row: Row[Any]) -> Task:
+    """Read what a task is to do from its row."""
+    return Task(
+        row.id,
+        row.session_id,
+        row.context_id,
+        row.mount,
+        row.path,
+        row.mode,
+        row.delete,
+        revision=row.revision if row.mode == RESTORE else 0,
+        node_id=row.node_id,
+        discard=row.discard,
+        conflicts=Conflicts(row.conflicts, row.conflicts_total),
+    )
+
+
+def progress_values(progress: Progress) -> dict[str, Any]:
+    """Give the values of a row's columns for progress."""
+    return {
+        "files_total": progress.files_total,
+        "files_done": progress.files_done,
+        "bytes_total": progress.bytes_total,
+        "bytes_done": progress.bytes_done,
+    }
+
+
+def _add(connection: Connection, account: str, task: Task) -> None:
+    connection.execute(
+        insert(tasks).values(
+            id=task.id,
+            account=account,
+            session_id=task.session_id,
+            context_id=task.context_id,
+            mount=task.mount,
+            path=task.path,
+            mode=task.mode,
+            delete=task.delete,
+            status=WAITING,
+            node_id=task.node_id,
+            error="",
+            queued_ms=now_ms(),
+            started_ms=0,
+            finished_ms=None,
+            revision=task.revision,
+            files=0,
+            deleted=0,
+            bytes=0,
+            unchanged=0,
+            files_total=0,
+            files_done=0,
+            bytes_total=0,
+            bytes_done=0,
+            skipped="[]",
+            nothing_to_sync=False,
+            discard=task.discard,
+        )
+    )
+
+
+def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> None:
+    unfinished = which & tasks.c.finished_ms.is_(None)
+    sessions_touched = connection.execute(select(tasks.c.session_id).where(unfinished).distinct()).scalars().all()
+    connection.execute(update(tasks).where(unfinished).values(status=FAILED, error=error, finished_ms=now_ms()))
+    for session_id in sessions_touched:
+        sessions.settle(connection, session_id)
+
+
+def _of(session_id: str) -> Select[Any]:
+    return select(tasks).where(tasks.c.session_id == session_id)
+
+
+def _update_in(connection: Connection, task: Task, status: str, values: dict[str, Any]) -> None:
+    same = (tasks.c.id == task.id) & (tasks.c.node_id == task.node_id) & (tasks.c.status == status)
+    if connection.execute(update(tasks).where(same).values(**values)).rowcount != 1:
+        raise Interrupted(task.id)

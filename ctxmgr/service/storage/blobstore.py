@@ -1,0 +1,207 @@
+"""Where packs are stored: a local folder, or any object store obstore knows by URL."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import obstore
+from blake3 import blake3
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from ctxmgr.engine.content.packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
+from ctxmgr.engine.manifest.errors import ContentError
+from ctxmgr.engine.workspace.durable import owner_only
+from ctxmgr.oserrors import described
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+__all__ = ["BlobStore"]
+
+_PREFIX: Final = "packs"
+_UNFINISHED: Final = "unfinished"
+_ABANDONED_SECONDS: Final = 24 * 3600
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+class BlobStore:
+    """The packs of a service. Safe to use from several threads and processes at once.
+
+    A pack is named by its content and never changes, so storing one twice is harmless.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
+        """Use an object store.
+
+        Args:
+            store: where packs are read and, without ``folder``, written.
+            folder: the folder behind a local store. obstore renames a local object into place without an fsync, so
+                that a power cut could leave half of it under its name: packs are written into the folder directly.
+        """
+        self._store = store
+        self._folder = folder
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str]) -> BlobStore:
+        """Open the store at a location.
+
+        Args:
+            location: a folder, made if missing, or a URL such as ``s3://bucket/prefix`` or ``memory:///``.
+
+        Raises:
+            ContentError: there can be no store.
+        """
+        try:
+            if isinstance(location, str) and "://" in location:
+                return cls(from_url(location))
+            folder = Path(location).absolute()
+            for part in (_PREFIX, _UNFINISHED):
+                (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sweep(folder / _UNFINISHED)
+            return cls(LocalStore(folder), folder)
+        except (OSError, BaseError, ValueError) as error:
+            raise ContentError(
+                f"the blob store {os.fspath(location)!r} can't be opened: {_first_line(error)}"
+            ) from error
+
+    def put(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """Store a pack; on return it is there to stay.
+
+        Raises:
+            ContentError: it could not be stored; nothing half stored is found under its name.
+        """
+        try:
+            if self._folder is None:
+                obstore.put(self._store, _key(name), data)
+            else:
+                _put_durably(self._folder, _key(name), data)
+        except (OSError, BaseError) as error:
+            where = "the blob store" if self._folder is None else repr(str(self._folder))
+            raise ContentError(
+                f"pack {name} of {len(data)} bytes can't be stored in {where}: {_first_line(error)}"
+            ) from error
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return what shows that a pack is unchanged; ``None`` where it is not there.
+
+        Raises:
+            ContentError: the store can't be asked.
+        """
+        try:
+            if self._folder is None:
+                found = obstore.head(self._store, _key(name))
+                return Stamp(found["size"], int(found["last_modified"].timestamp() * 1_000_000) * 1000)
+            status = os.stat(self._folder / _key(name))
+            return Stamp(status.st_size, status.st_ctime_ns)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, BaseError) as error:
+            raise ContentError(f"pack {name} can't be looked at: {_first_line(error)}") from error
+
+    def read(self, name: str, start: int, end: int) -> memoryview:
+        """Read the bytes of a pack from ``start`` to ``end``, exclusive.
+
+        Raises:
+            ContentError: the pack is missing, too short, or can't be read.
+        """
+        if start == end:
+            return memoryview(b"")
+        try:
+            data = memoryview(obstore.get_range(self._store, _key(name), start=start, end=end))
+        except FileNotFoundError as error:
+            raise ContentError(f"pack {name} is missing from the blob store") from error
+        except (OSError, BaseError) as error:
+            raise ContentError(f"pack {name} can't be read: {_first_line(error)}") from error
+        if len(data) != end - start:
+            raise ContentError(f"pack {name} is cut off: bytes {start} to {end} gave only {len(data)}")
+        return data
+
+    def packs(self) -> Iterator[Pack]:
+        """List every pack that is stored, without opening any."""
+        try:
+            for batch in obstore.list(self._store, _PREFIX):
+                for item in batch:
+                    name = item["path"].rpartition("/")[2]
+                    if len(name) == 64 and _HEX.issuperset(name):
+                        yield Pack(name, item["size"])
+        except (OSError, BaseError) as error:
+            raise ContentError(f"the packs can't be listed: {_first_line(error)}") from error
+
+    def table(self, pack: Pack) -> list[ChunkRow]:
+        """Read which chunks a pack holds, from the pack itself: with it an index can be rebuilt.
+
+        Raises:
+            ContentError: the pack is missing or damaged.
+        """
+        if pack.size < TAIL_SIZE:
+            raise ContentError(f"pack {pack.name} is cut off: it has {pack.size} bytes")
+        tail = pack.size - TAIL_SIZE
+        start = tail - table_size(pack.name, bytes(self.read(pack.name, tail, pack.size)))
+        if start < 0:
+            raise ContentError(f"the table of pack {pack.name} is longer than the pack")
+        return parse_table(pack.name, bytes(self.read(pack.name, start, tail)), start)
+
+    def verify(self, pack: Pack) -> None:
+        """Read a whole pack and compare it with its name.
+
+        Raises:
+            ContentError: the pack is missing or damaged.
+        """
+        if blake3(self.read(pack.name, 0, pack.size)).hexdigest() != pack.name:
+            raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
+
+
+def _key(name: str) -> str:
+    return f"{_PREFIX}/{name[:2]}/{name}"
+
+
+def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -> None:
+    final = folder / key
+    if not final.parent.is_dir():
+        final.parent.mkdir(mode=0o700, exist_ok=True)
+        _fsync_folder(final.parent.parent)
+        _fsync_folder(folder)
+    unfinished = folder / _UNFINISHED / secrets.token_hex(16)
+    try:
+        with open(unfinished, "xb", buffering=0, opener=owner_only) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        os.replace(unfinished, final)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    _fsync_folder(final.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left: nobody writes one pack for a day."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for leftover in folder.iterdir():
+        with suppress(OSError):
+            if leftover.stat().st_mtime < oldest:
+                leftover.unlink()
+
+
+def _first_line(error: BaseException) -> str:
+    """An object store's error goes on with the source of the error and its backtrace."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return described(error)
+    return str(error).partition("\n")[0] or type(error).__name__

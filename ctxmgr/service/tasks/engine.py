@@ -1,0 +1,328 @@
+"""The engine: one open data folder, the tasks that run on it here, and the end of those that nobody runs any more."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ctxmgr.engine.policy.mounts import joined
+from ctxmgr.engine.sync.progress import Monitor
+from ctxmgr.engine.sync.run import Syncs
+from ctxmgr.engine.sync.task import Interrupted, Progress, Task
+from ctxmgr.engine.workspace.locks import lock_of
+from ctxmgr.errors import DataFolderError, ServiceError
+from ctxmgr.service.catalog import history, lifecycle, tasks
+from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.errors import CatalogError
+from ctxmgr.service.catalog.reasons import reason
+from ctxmgr.service.catalog.retries import Retries
+from ctxmgr.service.catalog.schema import Catalog
+from ctxmgr.service.catalog.sessions import Binding, Session
+from ctxmgr.service.storage.datafolder import DataFolder
+from ctxmgr.service.storage.signing import Signer, load_key
+
+from . import cleanup, resuming
+from .nodes import Node
+from .watch import Listeners
+from .workers import Workers
+
+__all__ = ["Engine", "Queue"]
+
+logger = logging.getLogger(__name__)
+
+OPEN_TIMEOUT = 60.0
+GRACE = 2.0
+STOP_TIMEOUT = 3.0
+SECONDS_BETWEEN_CHECKS = 0.5
+CLOSED = "interrupted: the service was closed before it was done"
+LOST = "interrupted: it was queued, and never begun"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An open write transaction in which tasks can be queued; they begin when it is committed."""
+
+    connection: Connection
+    node_id: str
+    added: list[tuple[Task, str]]
+
+    def add(self, session: Session, binding: Binding, mode: str, path: str = "", *, discard: bool = False) -> str:
+        """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
+        path = path or binding.path
+        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, path, discard=discard)
+        if new:
+            self.added.append((task, session.root))
+        return task.id
+
+    def add_change(self, account: str, context_id: str, mode: str, *, revision: int = 0) -> str:
+        """Queue a clear or a restore of a context, and give its task's id."""
+        task = tasks.queue_change(self.connection, self.node_id, account, context_id, mode, revision=revision)
+        self.added.append((task, context_id))
+        return task.id
+
+
+class Engine:
+    """See the module. ``catalog``, ``folder``, ``syncs``, ``signer`` and ``listeners`` are what actions work with.
+
+    Attributes:
+        roots: by account, the real paths of the directories in and below which sessions may have their roots; None
+            where the caller is trusted with any.
+        resumes: at its end it leaves unfinished tasks to the next service, and at its beginning takes over those that
+            were left. An engine that does not, takes them over when someone asks for the state of tasks: so none
+            waits for ever, and a command that has to do with something else runs no syncs.
+        observers: called, by a worker, with the id of every task that ended here; must not raise.
+    """
+
+    def __init__(
+        self, folder: DataFolder, catalog: Catalog, node: Node, signer: Signer, workers: int, *, resumes: bool = False
+    ) -> None:
+        self.folder = folder
+        self.catalog = catalog
+        self.node = node
+        self.syncs = Syncs(catalog, folder)
+        self.listeners = Listeners()
+        self.signer = signer
+        self.closed = False
+        self.resumes = resumes
+        self.roots: Mapping[str, Sequence[str]] | None = None
+        self.observers: list[Callable[[str], None]] = []
+        self.sweeper = lifecycle.Sweeper(self._sweep)
+        self._sweeps = Retries("recycle files of the context {} whose time is over")
+        self._cleanup = cleanup.Cleanup(catalog, folder)
+        self._workers = Workers(workers, "ctxmgr-sync")
+        self._live: dict[str, Monitor] = {}
+        self._unrecorded: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._queueing = threading.Lock()
+        self._closing = threading.Lock()
+        self._process = os.getpid()
+        self._checked = 0.0
+        self._at_exit = partial(_close_at_exit, weakref.ref(self))
+        atexit.register(self._at_exit)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, workers: int, resumes: bool = False) -> Engine:
+        """Open a data folder.
+
+        Raises:
+            DataFolderError: as DataFolder.open and Catalog.open; or there are no workers to run anything.
+        """
+        if workers < 1:
+            raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
+        folder = DataFolder.open(path)
+        with ExitStack() as undo:
+            undo.callback(folder.close)
+            try:
+                with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
+                    catalog = Catalog.open(folder.catalog, expected=folder.holds_packs(), unwritable=folder.unwritable)
+                    signer = Signer(load_key(folder.url_key))
+                undo.callback(catalog.close)
+                engine = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
+                undo.callback(engine.close)
+                engine.node.end_dead_ones(wait=True)
+                if resumes:
+                    with engine._queueing:
+                        engine._take_over()
+            except CatalogError as error:
+                raise DataFolderError(error.message) from error
+            except OSError as error:
+                raise DataFolderError(f"can't open the data folder {str(folder.source)!r}: {reason(error)}") from error
+            undo.pop_all()
+        engine.clean_up()
+        return engine
+
+    @contextmanager
+    def queueing(self) -> Iterator[Queue]:
+        """Write to the catalog and queue tasks in the same transaction; afterwards they are begun."""
+        # The lock spans commit and submission: whoever holds it sees every task of this node either live or lost.
+        with self._queueing:
+            self.check_open()
+            with self.catalog.write() as connection:
+                queue = Queue(connection, self.node.id, [])
+                yield queue
+            for task, root in queue.added:
+                self._begin(task, root)
+
+    def check_open(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            ServiceError: the engine is closed, or another process opened it.
+        """
+        if self._process != os.getpid():
+            problem = "this process was forked after the service was opened: open it again here"
+            raise ServiceError("ServiceUnavailable.Forked", problem)
+        if self.closed:
+            raise ServiceError("ServiceUnavailable.Closed", "the service was closed: open it again")
+
+    def end_lost_tasks(self, *, now: bool = False) -> None:
+        """Fail the tasks that nobody runs any more: of processes that died, and of this one. Run those that were left.
+
+        Args:
+            now: look even though the last look was a moment ago.
+        """
+        if not now and time.monotonic() - self._checked < SECONDS_BETWEEN_CHECKS:
+            return
+        self._checked = time.monotonic()
+        for task_id, error in list(self._unrecorded.items()):
+            self._end(task_id, error)
+        self.node.end_dead_ones()
+        if self._queueing.acquire(blocking=False):
+            try:
+                with self.catalog.read() as connection:
+                    unfinished = tasks.unfinished_of(connection, self.node.id)
+                lost = [
+                    task_id for task_id in unfinished if task_id not in self._live and task_id not in self._unrecorded
+                ]
+                for task_id in lost:
+                    self._end(task_id, LOST)
+                self._take_over()
+            finally:
+                self._queueing.release()
+
+    def progress(self, task_id: str) -> Progress | None:
+        """Give how far a task is that is queued or running in this process; None for any other."""
+        monitor = self._live.get(task_id)
+        return None if monitor is None else monitor.progress
+
+    def unrecorded_failure(self, task_id: str) -> str:
+        """Give why a task has failed when the catalog could not be told so; "" for any other."""
+        return self._unrecorded.get(task_id, "")
+
+    def clean_up(self) -> None:
+        """Have what ended sessions leave behind removed, by one worker at a time."""
+        self._workers.submit("clean up", self._clean_up)
+
+    def close(self, grace: float = GRACE) -> None:
+        """End the engine: running tasks get a moment.
+
+        Those that are not done then, and the queued ones, are left to the next service if the engine resumes or had
+        taken them over itself; the others fail as interrupted.
+
+        Args:
+            grace: seconds that running tasks get.
+        """
+        with self._closing:
+            if self.closed or self._process != os.getpid():
+                return
+            with self._queueing:
+                self.closed = True
+            atexit.unregister(self._at_exit)
+            self._workers.close()
+            self.sweeper.stop()
+            if not self._workers.wait(grace):
+                for monitor in list(self._live.values()):
+                    monitor.stop()
+                self._workers.wait(STOP_TIMEOUT)
+            try:
+                self.node.leave(self._settle)
+            except Exception as error:
+                # The lock is gone with the process at the latest: the next to look finds the node dead.
+                logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
+            self._live.clear()
+            self.listeners.notify_all()
+            self.catalog.close()
+            self.folder.close()
+
+    def _settle(self, connection: Connection) -> None:
+        for task_id, error in list(self._unrecorded.items()):
+            tasks.fail(connection, task_id, self.node.id, error)
+        resuming.leave(connection, self.node.id, None if self.resumes else self._taken)
+        tasks.fail_all_of(connection, self.node.id, CLOSED)
+
+    def _take_over(self) -> None:
+        """Run the tasks that a service left at its end. The caller holds the lock of queueing."""
+        if self.closed:
+            return
+        with self.catalog.read() as connection:
+            if not resuming.are_left(connection):
+                return
+        with self.catalog.write() as connection:
+            taken = resuming.take_over(connection, self.node.id)
+        self._taken.update(task.id for task, _ in taken)
+        for task, root in taken:
+            self._begin(task, root)
+
+    def _begin(self, task: Task, root: str) -> None:
+        self._live[task.id] = Monitor(partial(self._record, task))
+        try:
+            self._workers.submit(joined(root, task.mount), partial(self._run, task, root))
+        except BaseException:
+            # No thread could be made, or someone pressed Ctrl-C: the task is lost, and found to be by the next look.
+            del self._live[task.id]
+            raise
+
+    def _run(self, task: Task, root: str) -> None:
+        try:
+            if task.mode in (tasks.CLEAR, tasks.RESTORE):
+                self._change(task)
+            else:
+                self.syncs.run(task, root, self._live[task.id])
+        except Interrupted:
+            if self.closed:
+                # It has not ended: close decides what becomes of it.
+                return
+            self._end(task.id, CLOSED)
+        except Exception as error:
+            if not isinstance(error, (ServiceError, OSError)):
+                logger.info("task %s failed", task.id, exc_info=True)
+            self._end(task.id, reason(error))
+        finally:
+            self._live.pop(task.id, None)
+            self.listeners.notify(task.session_id)
+        for observe in list(self.observers):
+            observe(task.id)
+        self.clean_up()
+
+    def _change(self, task: Task) -> None:
+        with self.catalog.write() as connection:
+            tasks.start(connection, task)
+        with self.catalog.write() as connection:
+            tasks.succeed(connection, task, history.go_back(connection, task))
+
+    def _end(self, task_id: str, error: str) -> None:
+        try:
+            with self.catalog.write() as connection:
+                tasks.fail(connection, task_id, self.node.id, error)
+            self._unrecorded.pop(task_id, None)
+        except Exception as problem:
+            if not self.closed:
+                logger.warning("can't note in the catalog that task %s failed: %s", task_id, reason(problem))
+                self._unrecorded[task_id] = error
+
+    def _record(self, task: Task, progress: Progress) -> None:
+        # Others see the progress a little later then; the task itself is none the worse.
+        with suppress(CatalogError), self.catalog.write() as connection:
+            tasks.record_progress(connection, task, progress)
+
+    def _sweep(self) -> None:
+        lifecycle.sweep(self.catalog, now_ms(), self._sweeps)
+
+    def _clean_up(self) -> None:
+        if self.folder.unwritable:
+            return
+        try:
+            self._cleanup.run()
+            self.syncs.archives.forget_old()
+            with self.catalog.read() as connection:
+                if lifecycle.has_rules(connection):
+                    self.sweeper.begin()
+        except Exception as error:
+            if not self.closed:
+                logger.warning("can't remove what ended sessions left behind: %s", reason(error))
+
+
+def _close_at_exit(reference: Callable[[], Engine | None]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.close()

@@ -1,0 +1,64 @@
+"""Tasks that a service leaves, at its end, to the next one: Waiting, and of no node until one takes them over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sqlalchemy import Connection, select, update
+
+from ctxmgr.engine.sync.task import Progress, Task
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.catalog import sessions
+from ctxmgr.service.catalog.schema import tasks
+from ctxmgr.service.catalog.tasks import CLEAR, RESTORE, WAITING, fail, progress_values, task_of
+
+__all__ = ["are_left", "leave", "take_over"]
+
+NOBODY = ""
+_LEFT = (tasks.c.node_id == NOBODY) & tasks.c.finished_ms.is_(None)
+
+
+def leave(connection: Connection, node_id: str, only: Collection[str] | None = None) -> None:
+    """Leave a node's tasks that have not ended to whoever takes them over; what they did so far is done again.
+
+    Args:
+        only: the ids of those to leave; None for all of them.
+    """
+    unfinished = (tasks.c.node_id == node_id) & tasks.c.finished_ms.is_(None)
+    values = {"status": WAITING, "node_id": NOBODY, "started_ms": 0, **progress_values(Progress())}
+    for task_id in connection.execute(select(tasks.c.id).where(unfinished)).scalars().all():
+        if only is None or task_id in only:
+            connection.execute(update(tasks).where(tasks.c.id == task_id, unfinished).values(**values))
+
+
+def are_left(connection: Connection) -> bool:
+    """Tell whether there are tasks to take over."""
+    return connection.execute(select(tasks.c.id).where(_LEFT).limit(1)).first() is not None
+
+
+def take_over(connection: Connection, node_id: str) -> list[tuple[Task, str]]:
+    """Make a node the owner of all tasks that were left; those whose session is gone fail.
+
+    Returns:
+        the tasks that are to be run now, in the order they were queued, each with its session's root (the context's
+        id for one without a session).
+    """
+    taken = []
+    for row in connection.execute(select(tasks).where(_LEFT).order_by(tasks.c.number)).all():
+        # Whoever changes the row first has the task: another that read it too changes nothing any more.
+        owned = connection.execute(update(tasks).where(tasks.c.id == row.id, _LEFT).values(node_id=node_id))
+        if owned.rowcount != 1:
+            continue
+        task = replace(task_of(row), node_id=node_id)
+        try:
+            taken.append((task, _root(connection, row.account, task)))
+        except ServiceError as error:
+            fail(connection, task.id, node_id, error.message)
+    return taken
+
+
+def _root(connection: Connection, account: str, task: Task) -> str:
+    if task.mode in (CLEAR, RESTORE):
+        return task.context_id
+    return sessions.find_live(connection, account, task.session_id).root
