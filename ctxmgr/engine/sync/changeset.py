@@ -23,22 +23,33 @@ Pack = Callable[[Mapping[bytes, Entry]], Entry]
 
 @dataclass(frozen=True)
 class RowChange:
-    """What ``revisions.commit`` takes: paths relative to a mount path, and which of them the context has."""
+    """What one revision changes in the rows of a context.
+
+    Attributes:
+        mount: the path in the context that the others are relative to.
+        put: the entries it writes.
+        drop: the paths it ends.
+        current: those of the paths it is about that the context has.
+        note: what it is, for people who read the history.
+        workspace: names the workspace that has in common with the context what it changes; "" for none.
+    """
 
     mount: str
     put: Mapping[bytes, Entry]
     drop: list[bytes]
     current: Collection[bytes]
+    note: str = ""
+    workspace: str = ""
 
 
-def located(change: Change, origins: Origins) -> RowChange:
-    """Say where in the context a change of rows takes place.
+def located(change: Change, origins: Origins, *, note: str = "", workspace: str = "") -> RowChange:
+    """Say where in the context a change of rows takes place, and what it is.
 
     With several origins, a new file goes where its directory is, and to the first of them if there is none.
     """
     ended = _with_cleared(change, origins)
     if len(origins.paths) == 1:
-        return RowChange(origins.paths[0], change.put, ended, origins.rows[0].keys())
+        return _about(origins.paths[0], change.put, ended, origins.rows[0].keys(), note, workspace)
     mounts = [os.fsencode(path) for path in origins.paths]
 
     def place(at: int, path: bytes) -> bytes:
@@ -50,7 +61,13 @@ def located(change: Change, origins: Origins) -> RowChange:
     current = {place(at, path) for at, rows in enumerate(origins.rows) for path in rows}
     current |= {path[1:] for path in origins.in_the_way}
     entries = {chosen[path]: entry for path, entry in change.put.items()}
-    return RowChange("/", entries, [path for path in drop if path not in entries], current)
+    return _about("/", entries, [path for path in drop if path not in entries], current, note, workspace)
+
+
+def _about(
+    mount: str, put: Mapping[bytes, Entry], drop: list[bytes], current: Collection[bytes], note: str, workspace: str
+) -> RowChange:
+    return RowChange(mount, put, drop, {path for path in (*put, *drop) if path in current}, note, workspace)
 
 
 def place_of(path: bytes, origins: Origins) -> bytes:

@@ -6,15 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from ctxmgr.engine.manifest.entries import absolute, show
 from ctxmgr.engine.manifest.merge import Mode
 from ctxmgr.engine.policy.whitelist import Part
 from ctxmgr.errors import ServiceError
-from ctxmgr.service.catalog import revisions
 
 from .plan import Reconciled
+from .port import ContextStore
 from .projection import View
 
 __all__ = ["check_known", "told_of"]
@@ -22,7 +20,7 @@ __all__ = ["check_known", "told_of"]
 _UNPACKED_OUTSIDE = "is unpacked by this binding, to what is not synced now: sync the folder that the archive lies in"
 
 
-def check_known(connection: Connection, context_id: str, origins: Sequence[str], path: bytes) -> None:
+def check_known(store: ContextStore, context_id: str, origins: Sequence[str], path: bytes) -> None:
     """Go on if a part of which nothing is left was there once: who names a path means something by it.
 
     Args:
@@ -32,7 +30,7 @@ def check_known(connection: Connection, context_id: str, origins: Sequence[str],
     Raises:
         ServiceError: the context never had anything there.
     """
-    if not any(revisions.ever_held(connection, context_id, absolute(os.fsencode(at), path)) for at in origins):
+    if not store.ever_held(context_id, [absolute(os.fsencode(at), path) for at in origins]):
         raise ServiceError(
             "InvalidFile.NotFound",
             f"there is nothing to sync at {show(path)}: neither the session's directory nor the context has, or the "

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
-
-from sqlalchemy import Connection
 
 from ctxmgr.engine.archives.archives import Archives
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
@@ -22,21 +21,16 @@ from ctxmgr.engine.policy.policy import Policy
 from ctxmgr.engine.policy.whitelist import Part, Selection
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.locks import held
+from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
-from ctxmgr.service.catalog import revisions, sessions, tasks
-from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
-from ctxmgr.service.catalog.origins import read_origins
-from ctxmgr.service.catalog.schema import Catalog
-from ctxmgr.service.catalog.sessions import Binding
-from ctxmgr.service.storage.blobstore import BlobStore
-from ctxmgr.service.storage.datafolder import DataFolder
 
-from .changeset import RowChange, back, located, repacked
+from .changeset import back, located, repacked
 from .conflicts import Conflict, Conflicts, of_download, of_upload
 from .healing import Healing
 from .partial import check_known, told_of
 from .plan import Reconciled, advance, reconcile, with_unselected
+from .port import Bound, ContextStore
 from .progress import Monitor
 from .projection import View, view_of
 from .task import DOWNLOAD, UPLOAD, Outcome, Task
@@ -83,22 +77,20 @@ class _Place:
 
 
 class Syncs:
-    """Runs syncs between workspaces below sessions' roots and contexts of one data folder."""
+    """Runs syncs between workspaces below sessions' roots and the contexts of one store."""
 
-    def __init__(self, catalog: Catalog, folder: DataFolder) -> None:
-        self._catalog = catalog
+    def __init__(self, store: ContextStore, folder: NodeFolder) -> None:
+        self._store = store
         self._folder = folder
-        self._index = CatalogChunkIndex(catalog)
-        self._store = BlobStore.open(folder.blobs)
-        self.archives = Archives(folder.archives, self._store, self._index)
+        self.archives = Archives(folder.archives, store.packs, store.chunks)
 
     def reader(self) -> BlobReader:
         """Give what reads stored content."""
-        return BlobReader(self._store, self._index)
+        return BlobReader(self._store.packs, self._store.chunks)
 
     def writer(self) -> PackWriter:
         """Give what stores content."""
-        return PackWriter(self._store, self._index)
+        return PackWriter(self._store.packs, self._store.chunks)
 
     def run(self, task: Task, root: str, monitor: Monitor) -> None:
         """Carry a task out, from its start to its success.
@@ -112,8 +104,7 @@ class Syncs:
             Interrupted: the task was ended by someone else, or asked to stop.
             Exception: whatever it failed with; the caller says so in the task's row.
         """
-        with self._catalog.write() as connection:
-            tasks.start(connection, task)
+        self._store.start(task)
         one_sync = self._upload if task.mode == UPLOAD else self._download
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -125,7 +116,7 @@ class Syncs:
             else:
                 return
 
-    def preview(self, root: str, binding: Binding, mode: str, path: str, *, discard: bool = False) -> Preview:
+    def preview(self, root: str, binding: Bound, mode: str, path: str, *, discard: bool = False) -> Preview:
         """Return what a sync of a binding, or of a path below its mount path, would do.
 
         Nothing is written, and a sync that runs meanwhile is not waited for.
@@ -145,7 +136,7 @@ class Syncs:
         place = self._place(task, root)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             state = self._state(place)
-            writer = PackWriter(self._store, self._index)
+            writer = PackWriter(self._store.packs, self._store.chunks)
             monitor.expect(0, 0)
             found = scan(
                 place.directory, state, writer=writer, sweep=True, progress=monitor.step, selection=place.selection
@@ -160,26 +151,25 @@ class Syncs:
     def _commit_upload(
         self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
     ) -> tuple[Plan, int]:
-        healing = Healing(self._store, self._index, place.directory, found, monitor.check)
+        healing = Healing(self._store.packs, self._store.chunks, place.directory, found, monitor.check)
         while True:
             monitor.check()
             view = self._view(place, monitor.check, healing.ensure)
             reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
             healing.ensure(planned.put)
-            revision = view.origins.head
             files, size = _volume(planned.put)
             monitor.expect(files, size)
             monitor.step(files, size)
-            change = located(self._repacked(planned, view, place, writer, monitor), view.origins)
+            rows = self._repacked(planned, view, place, writer, monitor)
+            change = located(rows, view.origins, note="upload", workspace=place.state.stem)
+            changes = [change] if change.put or change.drop else []
+            revision = view.origins.head + len(changes)
             conflicts = Conflicts()
             conflicts.add(of_upload(planned, view))
+            outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
             try:
-                with self._catalog.write() as connection:
-                    if change.put or change.drop:
-                        revision = _commit(connection, task, change, revision, "upload", workspace=place.state.stem)
-                    outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
-                    tasks.succeed(connection, task, outcome)
+                self._store.commit(task, changes, head=view.origins.head, outcome=outcome)
             except HeadMoved:
                 continue
             return planned, revision
@@ -209,17 +199,14 @@ class Syncs:
             reconciled, revision = self._commit_losers(task, place, state, found, monitor)
             planned = reconciled.plan
             monitor.expect(*_volume(planned.write))
-            reader = BlobReader(self._store, self._index)
+            reader = BlobReader(self._store.packs, self._store.chunks)
             written = apply(place.directory, planned, found, reader, progress=monitor.step)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
             after = advance(planned, found, written, revision)
             save_state(place.state, with_unselected(after, state, place.selection))
-            with self._catalog.write() as connection:
-                outcome = _outcome(
-                    reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts
-                )
-                tasks.succeed(connection, task, outcome)
+            outcome = _outcome(reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts)
+            self._store.commit(task, [], head=revision, outcome=outcome)
 
     def _commit_losers(
         self, task: Task, place: _Place, state: WorkspaceState, found: Scan, monitor: Monitor
@@ -235,28 +222,24 @@ class Syncs:
             if not planned.losers:
                 task.conflicts.add(conflicts)
                 return reconciled, head
-            writer = PackWriter(self._store, self._index)
+            writer = PackWriter(self._store.packs, self._store.chunks)
             losers = planned.losers
             store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
             writer.flush()
-            keep = located(planned.keep, view.origins)
-            again = located(back(planned.keep, view), view.origins)
+            keep = located(planned.keep, view.origins, note="local versions")
+            again = located(back(planned.keep, view), view.origins, note="download")
             again = replace(again, current={*again.current, *keep.put})
+            met = deepcopy(task.conflicts)
+            met.add(conflicts)
             try:
-                with self._catalog.write() as connection:
-                    for change, note in ((keep, "local versions"), (again, "download")):
-                        head = _commit(connection, task, change, head, note)
-                    task.conflicts.add(conflicts)
-                    tasks.record_conflicts(connection, task)
+                self._store.commit(replace(task, conflicts=met), [keep, again], head=head)
             except HeadMoved:
                 continue
-            return reconciled, head
+            task.conflicts.add(conflicts)
+            return reconciled, head + 2
 
     def _place(self, task: Task, root: str, *, make: bool = False) -> _Place:
-        with self._catalog.read() as connection:
-            revisions.head_of(connection, task.context_id)
-            policy = sessions.policy_of(connection, task.session_id, task.context_id, task.mount)
-        return self._placed(task.context_id, task.mount, task.path, policy, root, make=make)
+        return self._placed(task.context_id, task.mount, task.path, self._store.policy(task), root, make=make)
 
     def _placed(
         self, context_id: str, mount: str, path: str, policy: Policy, root: str, *, make: bool = False
@@ -273,10 +256,9 @@ class Syncs:
             # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
             return state
         for origin in reversed(place.policy.origins or (place.mount,)):
-            with self._catalog.read() as connection:
-                uploaded = revisions.uploaded_since(
-                    connection, place.context_id, origin, workspace=place.state.stem, revision=state.revision
-                )
+            uploaded = self._store.uploaded_since(
+                place.context_id, origin, workspace=place.state.stem, revision=state.revision
+            )
             for path, entry in uploaded.items():
                 # What went into a pack is not told from what was in it before: such files have no base then.
                 if entry is None:
@@ -288,8 +270,7 @@ class Syncs:
     def _view(
         self, place: _Place, check: Callable[[], None], ensure: Callable[[Manifest], None] = lambda entries: None
     ) -> View:
-        with self._catalog.read() as connection:
-            origins = read_origins(connection, place.context_id, place.mount, place.policy)
+        origins = self._store.origins(place.context_id, place.policy.origins or (place.mount,))
         # Before the archives among them are read.
         for rows in origins.rows:
             ensure(rows)
@@ -319,24 +300,8 @@ class Syncs:
         if not any(
             map(part.includes, chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files))
         ):
-            with self._catalog.read() as connection:
-                check_known(connection, place.context_id, place.policy.origins or (place.mount,), place.part)
+            check_known(self._store, place.context_id, place.policy.origins or (place.mount,), place.part)
         return told_of(part, planned, view, mode=side)
-
-
-def _commit(connection: Connection, task: Task, change: RowChange, head: int, note: str, *, workspace: str = "") -> int:
-    return revisions.commit(
-        connection,
-        task.context_id,
-        change.mount,
-        head=head,
-        current=change.current,
-        put=change.put,
-        drop=change.drop,
-        task_id=task.id,
-        note=note,
-        workspace=workspace,
-    )
 
 
 def _skipped(found: Scan, planned: Reconciled) -> list[list[str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
 from ctxmgr.engine.manifest.entries import DIRECTORY
 from ctxmgr.engine.policy.mounts import ancestors
-from ctxmgr.engine.policy.policy import Policy
 from ctxmgr.engine.sync.projection import Origins
 
 from . import revisions
@@ -17,18 +17,17 @@ from .schema import files as file_rows
 __all__ = ["read_origins"]
 
 
-def read_origins(connection: Connection, context_id: str, mount: str, policy: Policy) -> Origins:
-    """Read what a context holds for a binding.
+def read_origins(connection: Connection, context_id: str, paths: Sequence[str]) -> Origins:
+    """Read what a context holds below paths of it, none of which lies in another.
 
     Raises:
         ServiceError: ``InvalidContext.NotFound``.
     """
-    paths = policy.origins or (mount,)
     head = revisions.head_of(connection, context_id)
     rows = tuple(revisions.manifest(connection, context_id, path) for path in paths)
     if len(paths) == 1:
-        return Origins(head, paths, rows)
+        return Origins(head, tuple(paths), rows)
     above = {name for path in paths for name in ancestors(os.fsencode(path))}
     current = (file_rows.c.context_id == context_id) & file_rows.c.rev_to.is_(None)
     blocking = select(file_rows.c.path).where(current, file_rows.c.path.in_(above), file_rows.c.kind != DIRECTORY)
-    return Origins(head, paths, rows, tuple(connection.execute(blocking).scalars()))
+    return Origins(head, tuple(paths), rows, tuple(connection.execute(blocking).scalars()))

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,10 +28,12 @@ from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import Catalog
 from ctxmgr.service.catalog.sessions import Binding, Session
+from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.signing import Signer, load_key
 
 from . import cleanup, resuming
+from .contextstore import CatalogContextStore
 from .nodes import Node
 from .watch import Listeners
 from .workers import Workers
@@ -89,7 +91,8 @@ class Engine:
         self.folder = folder
         self.catalog = catalog
         self.node = node
-        self.syncs = Syncs(catalog, folder)
+        self._store = CatalogContextStore(catalog, BlobStore.open(folder.blobs))
+        self.syncs = Syncs(self._store, folder)
         self.listeners = Listeners()
         self.signer = signer
         self.closed = False
@@ -254,7 +257,7 @@ class Engine:
             self._begin(task, root)
 
     def _begin(self, task: Task, root: str) -> None:
-        self._live[task.id] = Monitor(partial(self._record, task))
+        self._live[task.id] = Monitor(partial(self._store.report, task))
         try:
             self._workers.submit(joined(root, task.mount), partial(self._run, task, root))
         except BaseException:
@@ -299,11 +302,6 @@ class Engine:
             if not self.closed:
                 logger.warning("can't note in the catalog that task %s failed: %s", task_id, reason(problem))
                 self._unrecorded[task_id] = error
-
-    def _record(self, task: Task, progress: Progress) -> None:
-        # Others see the progress a little later then; the task itself is none the worse.
-        with suppress(CatalogError), self.catalog.write() as connection:
-            tasks.record_progress(connection, task, progress)
 
     def _sweep(self) -> None:
         lifecycle.sweep(self.catalog, now_ms(), self._sweeps)

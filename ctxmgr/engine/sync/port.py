@@ -1,0 +1,110 @@
+"""The port between a sync and what keeps contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ctxmgr.engine.content.store import ChunkIndex, PackStore
+from ctxmgr.engine.manifest.entries import Entry
+from ctxmgr.engine.policy.policy import Policy
+
+from .changeset import RowChange
+from .projection import Origins
+from .task import Outcome, Progress, Task
+
+__all__ = ["Bound", "ContextStore"]
+
+
+class Bound(Protocol):
+    """A binding, as far as a sync has to know it."""
+
+    @property
+    def context_id(self) -> str: ...
+
+    @property
+    def mount(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+
+class ContextStore(Protocol):
+    """What keeps contexts, as a sync sees it: in this process or behind HTTP, which the engine can't tell.
+
+    Every call is whole: what it changes is durable when it returns, and nothing has changed when it raises. Used by
+    several threads at once. The tests in ``tests/unit/engine/sync/test_port.py`` hold for every implementation.
+
+    Attributes:
+        packs: where the content lies.
+        chunks: which chunk lies where, and which are missing.
+    """
+
+    @property
+    def packs(self) -> PackStore: ...
+
+    @property
+    def chunks(self) -> ChunkIndex: ...
+
+    def start(self, task: Task) -> None:
+        """Begin a task that is waiting.
+
+        Raises:
+            Interrupted: it has ended already, or is another node's.
+        """
+
+    def report(self, task: Task, progress: Progress) -> None:
+        """Show others how far a running task is. That this can't be done now is no failure of the task.
+
+        Raises:
+            Interrupted: the task has ended, or is another node's.
+        """
+
+    def policy(self, task: Task) -> Policy:
+        """Return the policy of the binding that a task syncs.
+
+        Raises:
+            ServiceError: ``InvalidContext.NotFound`` or ``InvalidBinding.NotFound``.
+        """
+
+    def origins(self, context_id: str, paths: Sequence[str]) -> Origins:
+        """Return the head of a context, and what it holds at that revision below each of some paths.
+
+        Raises:
+            ServiceError: ``InvalidContext.NotFound``.
+        """
+
+    def uploaded_since(self, context_id: str, path: str, *, workspace: str, revision: int) -> dict[bytes, Entry | None]:
+        """Return what a workspace has uploaded below a path after a revision.
+
+        Args:
+            context_id: the context.
+            path: absolute in the context.
+            workspace: as in the changes that were committed.
+            revision: the last one that the workspace knows of.
+
+        Returns:
+            by path relative to the given one, the entry that was put last, or None where it was ended.
+        """
+
+    def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
+        """Whether a context holds, or held at any revision, something at or below one of some absolute paths."""
+
+    def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
+        """Make a revision of each change, numbered from ``head + 1`` on, and end the task, all of it or nothing.
+
+        Args:
+            task: a running one.
+            changes: one after another; without any, the head is not compared.
+            head: the context's head that the first change was planned on.
+            outcome: what the task has done when it ends with this; None if it goes on, with ``task.conflicts``
+                recorded beside the changes.
+
+        Raises:
+            HeadMoved: the context has another head by now: plan again on that.
+            Interrupted: the task has ended already, or is another node's.
+            ServiceError: ``InvalidContext.NotFound``.
+        """

@@ -1,0 +1,75 @@
+"""What keeps contexts in this process, as the engine's syncs see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ctxmgr.engine.content.store import PackStore
+from ctxmgr.engine.manifest.entries import Entry
+from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.sync.changeset import RowChange
+from ctxmgr.engine.sync.projection import Origins
+from ctxmgr.engine.sync.task import Outcome, Progress, Task
+from ctxmgr.service.catalog import revisions, sessions, tasks
+from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
+from ctxmgr.service.catalog.errors import CatalogError
+from ctxmgr.service.catalog.origins import read_origins
+from ctxmgr.service.catalog.schema import Catalog
+
+__all__ = ["CatalogContextStore"]
+
+
+class CatalogContextStore:
+    """The ``ContextStore`` on a catalog and the packs beside it."""
+
+    def __init__(self, catalog: Catalog, packs: PackStore) -> None:
+        self.packs = packs
+        self.chunks = CatalogChunkIndex(catalog)
+        self._catalog = catalog
+
+    def start(self, task: Task) -> None:
+        with self._catalog.write() as connection:
+            tasks.start(connection, task)
+
+    def report(self, task: Task, progress: Progress) -> None:
+        # Others see the progress a little later then; the task itself is none the worse.
+        with suppress(CatalogError), self._catalog.write() as connection:
+            tasks.record_progress(connection, task, progress)
+
+    def policy(self, task: Task) -> Policy:
+        with self._catalog.read() as connection:
+            revisions.head_of(connection, task.context_id)
+            return sessions.policy_of(connection, task.session_id, task.context_id, task.mount)
+
+    def origins(self, context_id: str, paths: Sequence[str]) -> Origins:
+        with self._catalog.read() as connection:
+            return read_origins(connection, context_id, paths)
+
+    def uploaded_since(self, context_id: str, path: str, *, workspace: str, revision: int) -> dict[bytes, Entry | None]:
+        with self._catalog.read() as connection:
+            return revisions.uploaded_since(connection, context_id, path, workspace=workspace, revision=revision)
+
+    def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
+        with self._catalog.read() as connection:
+            return any(revisions.ever_held(connection, context_id, path) for path in paths)
+
+    def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
+        with self._catalog.write() as connection:
+            for change in changes:
+                head = revisions.commit(
+                    connection,
+                    task.context_id,
+                    change.mount,
+                    head=head,
+                    current=change.current,
+                    put=change.put,
+                    drop=change.drop,
+                    task_id=task.id,
+                    note=change.note,
+                    workspace=change.workspace,
+                )
+            if outcome is not None:
+                tasks.succeed(connection, task, outcome)
+            else:
+                tasks.record_conflicts(connection, task)
