@@ -1,0 +1,75 @@
+"""Every implementation of the engine's ``ContextStore``, over a catalog that tests can look into and change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from pathlib import Path
+
+from ctxmgr.engine.policy.policy import read_policy
+from ctxmgr.engine.sync.port import ContextStore
+from ctxmgr.engine.sync.task import Task
+from ctxmgr.service.catalog import contexts, sessions, tasks
+from ctxmgr.service.catalog.schema import Catalog
+from ctxmgr.service.storage.blobstore import BlobStore
+from ctxmgr.service.tasks.contextstore import CatalogContextStore
+
+__all__ = ["ADAPTERS", "ACCOUNT", "Keeper"]
+
+ACCOUNT = "local"
+NODE = "node-of-the-tests"
+
+
+class Keeper:
+    """What a service has behind a ``ContextStore``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.catalog = Catalog.open(folder / "catalog.db")
+        self.packs = BlobStore.open(folder / "blobs")
+        self._numbers = count(1)
+
+    def context(self) -> str:
+        with self.catalog.write() as connection:
+            return str(contexts.create(connection, ACCOUNT, f"project-{next(self._numbers)}").id)
+
+    def task(self, context_id: str, *, mount: str = "/", policy: str = "", mode: str = "upload") -> Task:
+        """Bind a context in a new session, and queue a sync of it that nobody runs."""
+        session_id = f"s-{next(self._numbers)}"
+        read, _ = read_policy(policy, mount)
+        binding = sessions.Binding(session_id, context_id, mount, mount, read, policy, 0)
+        session = sessions.Session(session_id, ACCOUNT, os.sep, False, {}, "", sessions.RUNNING, "")
+        with self.catalog.write() as connection:
+            sessions.create(connection, session)
+            sessions.bind(connection, binding)
+            return tasks.queue(connection, NODE, ACCOUNT, binding, mode)[0]
+
+    def fail(self, task: Task) -> None:
+        with self.catalog.write() as connection:
+            tasks.fail(connection, task.id, NODE, "ended from outside")
+
+    def unbind(self, task: Task) -> None:
+        with self.catalog.write() as connection:
+            sessions.unbind(connection, task.session_id, task.context_id, task.mount)
+
+    def remove(self, context_id: str) -> None:
+        with self.catalog.write() as connection:
+            contexts.remove(connection, ACCOUNT, context_id)
+
+    def row(self, task: Task) -> Mapping[str, object]:
+        with self.catalog.read() as connection:
+            (row,) = tasks.named(connection, task.session_id, [task.id])
+            return dict(row._mapping)
+
+
+Adapter = Callable[[Keeper], AbstractContextManager[ContextStore]]
+
+
+@contextmanager
+def in_this_process(keeper: Keeper) -> Iterator[ContextStore]:
+    yield CatalogContextStore(keeper.catalog, keeper.packs)
+
+
+ADAPTERS: Mapping[str, Adapter] = {"in this process": in_this_process}
+"""The implementations by name: one that is added here is held to all that the others are."""
