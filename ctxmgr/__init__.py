@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .adoption import AdoptedManager
-from .client import Client
-from .contexts import Contexts
+from typing import TYPE_CHECKING
+
+from ._lazy import lazily
 from .errors import (
     ApiError,
     ArgumentError,
@@ -25,8 +25,6 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
-from .files import Files
-from .manager import ContextManager
 from .policies import (
     Binding,
     BWList,
@@ -70,7 +68,29 @@ from .results import (
     SessionInfo,
     SessionListResult,
 )
-from .sessions import Session, SessionResult, Sessions
+
+if TYPE_CHECKING:
+    from .adoption import AdoptedManager
+    from .client import Client
+    from .contexts import Contexts
+    from .files import Files
+    from .manager import ContextManager
+    from .sessions import Session, SessionResult, Sessions
+else:
+    # What reaches the network is imported when it is first asked for: the engine and the service do without requests.
+    __getattr__ = lazily(
+        __name__,
+        {
+            "AdoptedManager": "adoption",
+            "Client": "client",
+            "Contexts": "contexts",
+            "Files": "files",
+            "ContextManager": "manager",
+            "Session": "sessions",
+            "SessionResult": "sessions",
+            "Sessions": "sessions",
+        },
+    )
 
 __version__ = "0.1.0"
 
