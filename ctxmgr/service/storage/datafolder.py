@@ -54,7 +54,7 @@ class DataFolder(NodeFolder):
             if problem := _what_keeps_from_writing(root):
                 from .standin import make_stand_in
 
-                return make_stand_in(root, problem)
+                return make_stand_in(cls, root, problem)
             opened = cls(root, root)
             opened.make_places()
         except FileExistsError as error:

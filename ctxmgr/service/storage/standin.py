@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import forks
 
-from .datafolder import DataFolder
+if TYPE_CHECKING:
+    from .datafolder import DataFolder
 
 __all__ = ["make_stand_in"]
 
@@ -29,10 +30,11 @@ logger: Final = logging.getLogger(__name__)
 _MEMORY: Final = "/dev/shm"  # noqa: S108  # mkdtemp makes the folder in it
 
 
-def make_stand_in(source: Path, problem: str) -> DataFolder:
+def make_stand_in(folder_class: type[DataFolder], source: Path, problem: str) -> DataFolder:
     """Open a data folder for reading.
 
     Args:
+        folder_class: makes what is returned.
         source: the folder.
         problem: why it can't be written.
 
@@ -44,7 +46,7 @@ def make_stand_in(source: Path, problem: str) -> DataFolder:
     failure: Exception | None = None
     for place in _places(source):
         try:
-            folder = DataFolder(Path(tempfile.mkdtemp(prefix="ctxmgr-", dir=place)), source, problem)
+            folder = folder_class(Path(tempfile.mkdtemp(prefix="ctxmgr-", dir=place)), source, problem)
         except OSError as error:
             failure = error
             continue
