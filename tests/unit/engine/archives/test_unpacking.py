@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ctxmgr.engine.archives import members, unpacking
@@ -305,12 +306,21 @@ def zip_with(items: list[tuple[str, bytes, str]]) -> bytes:
     return buffer.getvalue()
 
 
+def _led_to(path: str) -> str:
+    """Return where a path leads; one that leads to itself is where it is."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError as error:
+        return os.path.realpath(os.path.dirname(path) if error.errno == errno.ELOOP else path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     items=st.lists(st.tuples(MEMBER_NAMES, KINDS, TARGETS), min_size=1, max_size=5),
     kind=st.sampled_from([(b".tar", tar_with), (b".zip", zip_with)]),
 )
+@example(items=[("a", tarfile.SYMTYPE, "a//a")], kind=(b".tar", tar_with))
 def test_nothing_ever_leaves_the_folder(
     tmp_path_factory: pytest.TempPathFactory,
     items: list[tuple[str, bytes, str]],
@@ -338,7 +348,7 @@ def test_nothing_ever_leaves_the_folder(
     assert sorted(os.listdir(outer)) == sorted([*before, "inside"])
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
-            real = os.path.realpath(os.path.join(folder, name))
+            real = _led_to(os.path.join(folder, name))
             assert real == str(root) or real.startswith(f"{os.path.realpath(root)}/")
 
 
