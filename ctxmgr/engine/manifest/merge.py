@@ -10,7 +10,7 @@ import msgspec
 
 from .entries import DIRECTORY, Entry, Manifest, is_temporary, parent, same, tree_order
 
-__all__ = ["Change", "Mode", "Plan", "plan"]
+__all__ = ["Change", "Mode", "Plan", "plan", "within"]
 
 Mode = Literal["upload", "download"]
 
@@ -189,10 +189,11 @@ def _hidden(skipped: Collection[bytes]) -> Callable[[bytes], bool]:
     if not skipped:
         return is_temporary
     tops = frozenset(skipped)
-    return lambda path: is_temporary(path) or _within(path, tops)
+    return lambda path: is_temporary(path) or within(path, tops)
 
 
-def _within(path: bytes, tops: Collection[bytes]) -> bool:
+def within(path: bytes, tops: Collection[bytes]) -> bool:
+    """Whether a path is one of some, or lies below one of them."""
     while path:
         if path in tops:
             return True
@@ -220,10 +221,10 @@ def _with_something_below(target: Manifest) -> set[bytes]:
 
 def _take(target: dict[bytes, Entry], tops: set[bytes], side: Manifest, hidden: Callable[[bytes], bool] | None) -> None:
     """Make the subtrees at the given paths what they are on one side."""
-    for path in [path for path in target if _within(path, tops)]:
+    for path in [path for path in target if within(path, tops)]:
         del target[path]
     for path, entry in side.items():
-        if _within(path, tops) and not (hidden is not None and hidden(path)):
+        if within(path, tops) and not (hidden is not None and hidden(path)):
             target[path] = entry
 
 
@@ -282,7 +283,7 @@ def _history(losers: Mapping[bytes, Entry], local: Manifest, remote: Manifest) -
             put[above] = local.get(above, _IMPLIED)
             above = parent(above)
     leaves = {path for path, entry in losers.items() if entry.kind != DIRECTORY}
-    drop = [path for path in remote if path not in put and _within(parent(path), leaves)]
+    drop = [path for path in remote if path not in put and within(parent(path), leaves)]
     again = {path: remote[path] for path in (*put, *drop) if path in remote}
     return (
         Change(put, sorted(drop, key=tree_order)),

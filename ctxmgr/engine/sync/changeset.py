@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ctxmgr.engine.archives.bundles import PACK_NAME
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, absolute, parent, tree_order
-from ctxmgr.engine.manifest.merge import Change
+from ctxmgr.engine.manifest.merge import Change, within
 from ctxmgr.engine.policy.policy import Policy
 from ctxmgr.engine.policy.whitelist import Selection
 
@@ -174,15 +174,7 @@ def _below_leaves(put: Mapping[bytes, Entry], rows: Mapping[bytes, Entry]) -> li
         for path, entry in put.items()
         if entry.kind != DIRECTORY and (there := rows.get(path)) is not None and there.kind == DIRECTORY
     }
-    return [path for path in rows if _within(parent(path), leaves)] if leaves else []
-
-
-def _within(path: bytes, tops: Collection[bytes]) -> bool:
-    while path:
-        if path in tops:
-            return True
-        path = parent(path)
-    return False
+    return [path for path in rows if within(parent(path), leaves)] if leaves else []
 
 
 def _origin_of(path: bytes, origins: Origins) -> int:

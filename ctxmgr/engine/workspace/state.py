@@ -13,7 +13,7 @@ import zstandard
 
 from ctxmgr.engine.manifest.entries import Entry, Fingerprint
 
-from .durable import owner_only
+from .durable import owner_only, sync_directory
 
 if TYPE_CHECKING:
     pass
@@ -84,8 +84,4 @@ def save_state(file: Path, state: WorkspaceState) -> None:
         with suppress(OSError):
             unfinished.unlink()
         raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(file.parent)

@@ -17,7 +17,7 @@ from obstore.store import LocalStore, from_url
 
 from ctxmgr.engine.content.packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
 from ctxmgr.engine.manifest.errors import ContentError
-from ctxmgr.engine.workspace.durable import owner_only
+from ctxmgr.engine.workspace.durable import owner_only, sync_directory
 from ctxmgr.oserrors import described
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
     final = folder / key
     if not final.parent.is_dir():
         final.parent.mkdir(mode=0o700, exist_ok=True)
-        _fsync_folder(final.parent.parent)
-        _fsync_folder(folder)
+        sync_directory(final.parent.parent)
+        sync_directory(folder)
     unfinished = folder / _UNFINISHED / secrets.token_hex(16)
     try:
         with open(unfinished, "xb", buffering=0, opener=owner_only) as file:
@@ -180,15 +180,7 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
         with suppress(OSError):
             unfinished.unlink()
         raise
-    _fsync_folder(final.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(final.parent)
 
 
 def _sweep(folder: Path) -> None:
