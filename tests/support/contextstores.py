@@ -43,7 +43,7 @@ class Keeper:
         with self.catalog.write() as connection:
             sessions.create(connection, session)
             sessions.bind(connection, binding)
-            return tasks.queue(connection, NODE, ACCOUNT, binding, mode)[0]
+            return tasks.queue(connection, NODE, ACCOUNT, binding, mode, mount)[0]
 
     def fail(self, task: Task) -> None:
         with self.catalog.write() as connection:

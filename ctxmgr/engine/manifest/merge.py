@@ -141,7 +141,7 @@ def plan(
         _take(target, disputed, winner, hidden)
         conflicts |= disputed
         conflicts |= {
-            path for path, entry in changing.items() if _within(path, disputed) and not same(entry, base.get(path))
+            path for path, entry in changing.items() if within(path, disputed) and not same(entry, base.get(path))
         }
     blocked = [] if upload else _give_way(target, local, remote, skipped)
 

@@ -14,6 +14,7 @@ from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry, Manifest
 from ctxmgr.engine.manifest.errors import ContentError, HeadMoved
 from ctxmgr.engine.sync.changeset import RowChange
+from ctxmgr.engine.sync.conflicts import Conflict, Conflicts
 from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.task import Interrupted, Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
@@ -198,6 +199,18 @@ class TestCommit:
         with pytest.raises(Interrupted):
             store.commit(running, [change({b"a": A})], head=0, outcome=Outcome(1))
         assert held(store, context) == (0, {})
+
+    def test_what_a_task_met_is_kept_with_the_versions_it_is_about(
+        self, store: ContextStore, keeper: Keeper, running: Task
+    ) -> None:
+        met = Conflicts()
+        met.add([Conflict("a", "context", "file", 1, "/a")])
+        store.commit(replace(running, conflicts=met), [change({b"a": A})], head=0)
+        assert keeper.row(running)["conflicts_total"] == 1
+        late = replace(running, conflicts=Conflicts())
+        with pytest.raises(HeadMoved):
+            store.commit(late, [change({b"b": B})], head=0)
+        assert keeper.row(running)["conflicts_total"] == 1
 
     def test_an_outcome_is_kept(self, store: ContextStore, keeper: Keeper, running: Task) -> None:
         outcome = Outcome(
