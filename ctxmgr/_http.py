@@ -171,7 +171,7 @@ def _break(connection: HTTPConnection) -> None:
 
 
 def transport_error(error: Exception, config: Config) -> TransportError:
-    """Tell a failure in our own words: the library's quote the whole URL, which may hold the credential."""
+    """Put a failure in our own words: the library's quote the whole URL, which may hold the credential."""
     parts = urlsplit(config.endpoint)
     where = f"{parts.scheme}://{parts.netloc}"
     causes = list(_causes(error))
@@ -197,7 +197,7 @@ def transport_error(error: Exception, config: Config) -> TransportError:
 
 
 def root_cause(error: BaseException, config: Config) -> BaseException | None:
-    """Give the innermost cause: it names what happened, not the URL it happened to; ``None`` if even it quotes that."""
+    """Return the innermost cause, which names what happened and not the URL; ``None`` if even that quotes it."""
     cause = list(_causes(error))[-1]
     shown = f"{cause!s} {cause!r}"
     return cause if redacted(shown, config.api_key) == shown else None

@@ -434,7 +434,7 @@ class Jobs:
         return self._steps.may_park()
 
     def unpark(self) -> None:
-        """Give back the leave to park."""
+        """Return the permission to park."""
         self._steps.unpark()
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ Source = str | PathLike[str] | bytes
 
 
 def open_source(source: Source) -> tuple[BinaryIO, int]:
-    """Open what is to be uploaded; give it, to be closed, and its size in bytes.
+    """Open what is to be uploaded; return it, to be closed, and its size in bytes.
 
     Raises:
         OSError: the file can't be read.
@@ -91,7 +91,7 @@ class Arriving:
         return self._arrival.verified
 
     def keep(self) -> None:
-        """Give the complete file its name.
+        """Move the complete file to its final name.
 
         Raises:
             ConnectionFailed: fewer or more bytes came than were announced, or others.

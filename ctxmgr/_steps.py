@@ -140,7 +140,7 @@ class Steps:
             return True
 
     def unpark(self) -> None:
-        """Give back the leave to park."""
+        """Return the permission to park."""
         with self._changed:
             self._parked -= 1
 
@@ -179,7 +179,7 @@ class Steps:
             future.add_done_callback(partial(self._submitted, job))
 
     def _submitted(self, job: Repeating, future: Future[None]) -> None:
-        """Give a step up that an executor took and then did not run."""
+        """Return a step up that an executor took and then did not run."""
         if future.cancelled():
             self._give_up(job, "it was cancelled")
         elif (error := future.exception()) is not None:

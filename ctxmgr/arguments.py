@@ -127,7 +127,7 @@ def binding_filter(session_id: str, context: Context | str | None, path: str | N
 
 
 def context_id_of(context: Context | str) -> str:
-    """Give the id of a context that is named by itself or by its id.
+    """Return the id of a context that is named by itself or by its id.
 
     Raises:
         ArgumentTypeError: it is neither.
@@ -139,7 +139,7 @@ def context_id_of(context: Context | str) -> str:
 
 
 def absolute(directory: str | PathLike[str]) -> str:
-    """Give a directory's absolute path; ``~`` is the home directory."""
+    """Return a directory's absolute path; ``~`` is the home directory."""
     return os.path.abspath(os.path.expanduser(directory))
 
 

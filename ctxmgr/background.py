@@ -192,7 +192,7 @@ class _SessionWaits:
         self._look_pace = Pace()
 
     def step(self) -> float | None:
-        """Poll for the waits that are due; give the seconds until the next are."""
+        """Poll for the waits that are due; return the seconds until the next are."""
         due = self._due()
         if due:
             if self._by_task:
@@ -203,7 +203,7 @@ class _SessionWaits:
         return self._settle()
 
     def expect(self, waiting: Waiting) -> bool:
-        """Note a new member that a request may be parked without knowing of; tell whether somebody has to look for it.
+        """Note a new member that a parked request may not know of; return whether somebody has to look for it.
 
         The background's lock is held.
         """
@@ -261,7 +261,7 @@ class _SessionWaits:
         self._rest = self._pace.after(now() - asked, park)
 
     def _ask(self, waits: list[Waiting], park: float) -> None:
-        """Ask for the pending tasks of these waits, and give each the answer to its own."""
+        """Ask for the pending tasks of these waits, and return each the answer to its own."""
         owners = {task_id: waiting for waiting in waits for task_id in waiting.wait.pending}
         task_ids, deadline = list(owners), _first_deadline(waits)
         for start in range(0, len(task_ids), _IDS_A_REQUEST):
@@ -303,7 +303,7 @@ def _first_deadline(waits: list[Waiting]) -> float:
 
 
 def _share(found: Found, waits: dict[int, Waiting], owners: dict[str, Waiting]) -> None:
-    """Give each wait what a shared answer says of its own tasks."""
+    """Hand each wait what a shared answer says of its own tasks."""
     if isinstance(found, CtxmgrError):
         for waiting in waits.values():
             waiting.take(found)

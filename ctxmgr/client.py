@@ -134,7 +134,7 @@ class Client:
         return Sessions(self._transport, self._poller, self._background, self._closing, self._settle_polls)
 
     def session(self, session_id: str) -> Session:
-        """Give a session that exists already. Nothing is sent.
+        """Return a session that exists already. Nothing is sent.
 
         Args:
             session_id: such as ``s-04bdw…``.

@@ -161,11 +161,11 @@ class Wait(Protocol):
         ...
 
     def time_left(self, now: float) -> float:
-        """Give the seconds until the wait is over by time alone."""
+        """Return the seconds until the wait is over by time alone."""
         ...
 
     def observe(self, entries: Sequence[ContextStatusData], now: float) -> Verdict | None:
-        """Take in what a successful poll showed; give the verdict if that settles it."""
+        """Take in what a successful poll showed; return the verdict if that settles it."""
         ...
 
     def unreadable(self, error: CtxmgrError, now: float) -> Verdict | None:
@@ -197,7 +197,7 @@ class Pace:
         self._delay = self._FIRST
 
     def after(self, took: float, parked: float) -> float:
-        """Give the seconds until the next poll.
+        """Return the seconds until the next poll.
 
         Args:
             took: seconds the last one took.

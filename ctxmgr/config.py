@@ -130,7 +130,7 @@ def _endpoint(value: str | None, region: str, environ: Mapping[str, str]) -> str
 
 
 def _shown(url: str) -> str:
-    """Give a URL without what could be a credential: its user part and its query."""
+    """Return a URL without what could be a credential: its user part and its query."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
 

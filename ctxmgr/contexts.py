@@ -64,7 +64,7 @@ class Contexts:
         return self.get(name, create=True)
 
     def list(self, *, max_results: int = 100, next_token: str = "") -> ContextListResult:
-        """Give one page of contexts.
+        """Return one page of contexts.
 
         Args:
             max_results: contexts on a page, at most.
@@ -101,7 +101,7 @@ class Contexts:
                 return
 
     def rename(self, context: Context | str, name: str) -> OperationResult:
-        """Give a context another name.
+        """Rename a context.
 
         Args:
             context: the context or its id.
@@ -110,7 +110,7 @@ class Contexts:
         return self._change("ModifyContext", {"Id": context_id_of(context), "Name": name})
 
     def update(self, context: Context) -> OperationResult:
-        """Give a context the name that this object of it has, as AgentBay's SDK does.
+        """Rename a context to the name that this object of it has, as AgentBay's SDK does.
 
         Args:
             context: such as ``attrs.evolve(context, name="another")``.
@@ -155,7 +155,7 @@ class Contexts:
         return self._changes.change("RestoreContext", "restore", context_id, parameters, wait=wait, timeout=timeout)
 
     def wait_until_available(self, context: Context | str, *, timeout: float = 300.0) -> ContextResult:
-        """Wait until a context is neither being cleared nor restored, and give it as it is then.
+        """Wait until a context is neither being cleared nor restored, and return it as it is then.
 
         Args:
             context: the context or its id.
@@ -164,7 +164,7 @@ class Contexts:
         return self._changes.until_available(context_id_of(context), timeout)
 
     def revisions(self, context: Context | str, *, max_results: int = 100, next_token: str = "") -> RevisionListResult:
-        """Give one page of a context's revisions, latest first (ctxmgr's own service only).
+        """Return one page of a context's revisions, latest first (ctxmgr's own service only).
 
         Args:
             context: the context or its id.

@@ -166,7 +166,7 @@ _HTTP: dict[int, type[ApiError]] = {
 
 
 def error_for(code: str, message: str, *, request_id: str = "", http_status: int = 200) -> ApiError:
-    """Give the typed exception for a failed answer.
+    """Return the typed exception for a failed answer.
 
     Args:
         code: the answer's ``Code``; it decides where it is known.

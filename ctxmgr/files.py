@@ -46,7 +46,7 @@ class Files:
         max_results: int = 200,
         next_token: str = "",
     ) -> FileListResult:
-        """Give one page of a context's files.
+        """Return one page of a context's files.
 
         Args:
             context: the context or its id.
@@ -96,7 +96,7 @@ class Files:
                 return
 
     def stat(self, context: Context | str, path: str, *, revision: int | None = None) -> FileResult:
-        """Tell all that is kept of one file, link or folder (ctxmgr's own service only).
+        """Return all that is kept of one file, link or folder (ctxmgr's own service only).
 
         Args:
             context: the context or its id.
@@ -133,7 +133,7 @@ class Files:
         return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
 
     def upload_url(self, context: Context | str, path: str) -> FileUrlResult:
-        """Give a URL that takes the bytes of a file by a plain PUT; who has it needs no key.
+        """Return a URL that takes the bytes of a file by a plain PUT; who has it needs no key.
 
         A service in this process has no URLs, and answers with a failure.
 
@@ -144,7 +144,7 @@ class Files:
         return _url(self._transport.call("GetContextFileUploadUrl", _named(context, path)))
 
     def download_url(self, context: Context | str, path: str, *, revision: int | None = None) -> FileUrlResult:
-        """Give a URL that answers a plain GET with a file; who has it needs no key.
+        """Return a URL that answers a plain GET with a file; who has it needs no key.
 
         A service in this process has no URLs, and answers with a failure.
 

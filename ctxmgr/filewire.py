@@ -23,7 +23,7 @@ _XML_MESSAGE = re.compile(r"<Message>([^<]{1,500})</Message>")
 
 
 def checked_url(url: str) -> str:
-    """Give a URL back if it can be used.
+    """Return a URL back if it can be used.
 
     Raises:
         ArgumentError: it is not http or https.
@@ -34,7 +34,7 @@ def checked_url(url: str) -> str:
 
 
 def whence(config: Config, url: str) -> Config:
-    """Give a configuration with the place of a URL as its endpoint, for errors to tell. Not the URL: it is a secret."""
+    """Return a configuration with the place of a URL as its endpoint, for error texts: the URL is a secret."""
     parts = urlsplit(url)
     return attrs.evolve(config, endpoint=f"{parts.scheme}://{parts.hostname}:{parts.port or parts.scheme}")
 

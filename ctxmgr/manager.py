@@ -61,7 +61,7 @@ class ContextManager:
     def info(
         self, context_id: Context | str | None = None, path: str | None = None, task_type: str | None = None
     ) -> ContextInfoResult:
-        """Tell the state of the session's upload and download tasks.
+        """Return the state of the session's upload and download tasks.
 
         Args:
             context_id: only tasks of this context, or of the one of this id; ``None`` for all.
@@ -140,7 +140,7 @@ class ContextManager:
         *,
         discard_local: bool = False,
     ) -> ContextPlanResult:
-        """Tell what a sync would do, without doing it (ctxmgr's own service only).
+        """Return what a sync would do, without doing it (ctxmgr's own service only).
 
         Args:
             context_id, path, mode, discard_local: as in ``sync``.
@@ -198,7 +198,7 @@ class ContextManager:
         )
 
     def list_bindings(self) -> ContextBindingsResult:
-        """Tell which contexts are bound in the session, and where."""
+        """Return which contexts are bound in the session, and where."""
         return self._list_bindings()
 
     def _list_bindings(self, within: float = math.inf) -> ContextBindingsResult:
@@ -379,5 +379,5 @@ class _BackgroundSync:
         return ContextSyncResult(request_id=request_id, error_message=verdict.error_message)
 
     def abandon(self) -> None:
-        """Say that it failed."""
+        """Report that it failed."""
         self._waiting.deliver()

@@ -150,7 +150,7 @@ class _Policy:
     extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, repr=False, kw_only=True)
 
     def wire(self) -> dict[str, Any]:
-        """Give the policy as JSON carries it (protocol: "Binding")."""
+        """Return the policy as JSON carries it (protocol: "Binding")."""
         document = dict(self.extra)
         for field in attrs.fields(type(self)):
             value = getattr(self, field.name)
@@ -176,7 +176,7 @@ class _Policy:
 
     @classmethod
     def _read(cls, field: attrs.Attribute[Any], value: Any) -> Any:
-        """Give a field's value from its JSON."""
+        """Return a field's value from its JSON."""
         return value
 
 
@@ -444,7 +444,7 @@ class Binding:
     policy: SyncPolicy | None = None
 
     def wire(self, path: str) -> dict[str, str]:
-        """Give the binding at a mount path as JSON carries it (protocol: "Binding")."""
+        """Return the binding at a mount path as JSON carries it (protocol: "Binding")."""
         wire = {"ContextId": context_id_of(self.context), "Path": path}
         if self.policy is not None:
             wire["Policy"] = json.dumps(self.policy.wire())

@@ -214,19 +214,19 @@ def _not_an_envelope(reply: Reply, secret: str) -> str:
 
 
 def redacted(text: str, secret: str) -> str:
-    """Give a text without a secret, neither as it is nor as a URL spells it."""
+    """Return a text without a secret, neither as it is nor as a URL spells it."""
     for spelled in {secret, quote_plus(secret)} - {""}:
         text = text.replace(spelled, "…")
     return text
 
 
 def error_of(answer: Answer) -> ApiError:
-    """Give a failed answer as the typed exception."""
+    """Return a failed answer as the typed exception."""
     return error_for(answer.code, answer.message, request_id=answer.request_id, http_status=answer.http_status)
 
 
 def task_ids(answer: Answer) -> tuple[str, ...] | None:
-    """Give the ids of the tasks an action started; ``None`` on a server that does not tell (ext of ctxmgr's service).
+    """Return the ids of the tasks an action started; ``None`` on a server that does not tell (ext of ctxmgr's service).
 
     Raises:
         ProtocolError: ``Data.TaskIds`` is there and is not a list of strings.

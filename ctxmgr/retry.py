@@ -20,7 +20,7 @@ _THROTTLED = ("Throttling", "TooManyRequests")
 
 
 def delay_after_error(error: TransportError, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
-    """Give the seconds to wait before sending a request again that got no answer, or ``None`` to give up.
+    """Return the seconds to wait before sending a request again that got no answer, or ``None`` to give up.
 
     Args:
         attempt: how often it has been sent.
@@ -41,7 +41,7 @@ def delay_after_error(error: TransportError, attempt: int, attempts: int, *, ide
 
 
 def delay_after_answer(answer: Answer, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
-    """Give the seconds to wait before asking again after a failure that may pass, or ``None`` to take the answer.
+    """Return the seconds to wait before asking again after a failure that may pass, or ``None`` to take the answer.
 
     A throttled request was not carried out, so any may be sent again; after another 5xx only an idempotent one.
     ``Retry-After`` (RFC 9110, seconds or a date) is obeyed up to 30 s.

@@ -53,7 +53,7 @@ def _asked(session: Any, name: str) -> Any:
 
 
 def _endpoint(client: Any) -> str | None:
-    """Give the endpoint of the SDK's HTTP client, a bare host with perhaps a port, with the scheme it uses."""
+    """Return the endpoint of the SDK's HTTP client, a bare host with perhaps a port, with the scheme it uses."""
     host = _text(client, "_endpoint")
     if host is None or "://" in host:
         return host

@@ -61,11 +61,11 @@ class Session:
         return self._sessions.manager_of(self.session_id)
 
     def get_labels(self) -> LabelsResult:
-        """Tell the session's labels."""
+        """Return the session's labels."""
         return self._sessions.get_labels(self.session_id)
 
     def set_labels(self, labels: Mapping[str, str]) -> OperationResult:
-        """Give the session these labels, in place of those it has."""
+        """Replace the session's labels."""
         return self._sessions.set_labels(self.session_id, labels)
 
     def delete(self, *, sync_context: bool = False, force: bool = False) -> OperationResult:
@@ -137,7 +137,7 @@ class Sessions:
         self._settle_polls = settle_polls
 
     def manager_of(self, session_id: str) -> ContextManager:
-        """Give what syncs the contexts of a session."""
+        """Return what syncs the contexts of a session."""
         return ContextManager(session_id, self._transport, self._poller, self._background, self._settle_polls)
 
     def create(
@@ -192,7 +192,7 @@ class Sessions:
     def list(
         self, *, labels: Mapping[str, str] | None = None, max_results: int = 100, next_token: str = ""
     ) -> SessionListResult:
-        """Give one page of sessions.
+        """Return one page of sessions.
 
         Args:
             labels: only sessions that have all of these.
@@ -235,7 +235,7 @@ class Sessions:
                 return
 
     def get_labels(self, session_id: str) -> LabelsResult:
-        """Tell the labels of a session."""
+        """Return the labels of a session."""
         answer = self._transport.call("GetLabel", {"SessionId": session_id})
         if not answer.success:
             return LabelsResult(request_id=answer.request_id, error_message=answer.error_message)
@@ -243,7 +243,7 @@ class Sessions:
         return LabelsResult(request_id=answer.request_id, success=True, labels=structure_dict(encoded, "Data.Labels"))
 
     def set_labels(self, session_id: str, labels: Mapping[str, str]) -> OperationResult:
-        """Give a session these labels, in place of those it has."""
+        """Replace a session's labels."""
         answer = self._transport.call("SetLabel", {"SessionId": session_id, "Labels": json.dumps(dict(labels))})
         return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
 
@@ -265,7 +265,7 @@ class Sessions:
         return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
 
     def _wait_for_end(self, session_id: str) -> str:
-        """Poll until a session that is being deleted has ended; give why it did not, if so."""
+        """Poll until a session that is being deleted has ended; return why it did not, if so."""
         pace = Pace()
         budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
         deadline = now() + budget.total

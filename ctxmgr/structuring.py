@@ -135,7 +135,7 @@ def structure_dict(text: str, path: str) -> dict[str, str]:
 
 
 def kind_of(value: Any) -> str:
-    """Tell what kind of JSON a value is, for an error's text."""
+    """Return the kind of a JSON value, for an error's text."""
     names = {
         dict: "an object",
         list: "a list",

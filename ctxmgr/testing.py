@@ -179,7 +179,7 @@ class Service:
         return text
 
     def client(self, **settings: Any) -> Client:
-        """Give a client, of the account "local" unless ``api_key`` says otherwise; it is closed with the service.
+        """Return a client, of the account "local" unless ``api_key`` says otherwise; it is closed with the service.
 
         Args:
             settings: as for ``ctxmgr.Client``.
@@ -189,7 +189,7 @@ class Service:
         return client
 
     def async_client(self, **settings: Any) -> ctxmgr_async.Client:
-        """Give a client for asyncio, to be used in an ``async with`` statement.
+        """Return a client for asyncio, to be used in an ``async with`` statement.
 
         Args:
             settings: as for ``ctxmgr_async.Client``.

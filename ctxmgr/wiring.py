@@ -10,7 +10,7 @@ __all__ = ["wire_binding"]
 
 
 def wire_binding(path: str, bound: Context | str | Binding) -> dict[str, str]:
-    """Give a binding at a mount path as JSON carries it.
+    """Return a binding at a mount path as JSON carries it.
 
     Raises:
         ArgumentError: the path is not absolute.

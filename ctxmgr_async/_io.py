@@ -95,7 +95,7 @@ class Closing:
 
 
 async def _happens(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, that long at most; tell whether it came."""
+    """Wait for an event, that long at most; return whether it came."""
     if seconds <= 0:
         await asyncio.sleep(0)
         return event.is_set()
@@ -264,7 +264,7 @@ class HttpWire:
         return self._session
 
     async def _settings(self) -> dict[str, Any]:
-        """Give what every request is sent with: proxies and certificates, as requests would choose them."""
+        """Return what every request is sent with: proxies and certificates, as requests would choose them."""
         config = self._config
         # Looked up once: aiohttp's own trust_env asks a thread for them at every request.
         proxies = config.proxies if config.proxies is not None else get_environ_proxies(config.endpoint)
@@ -339,7 +339,7 @@ def _tls_context(verify: bool | str) -> ssl.SSLContext | bool:
 
 
 def _transport_error(error: BaseException, config: Config) -> TransportError:
-    """Tell a failure in our own words: the library's may quote the URL, which may hold the credential."""
+    """Put a failure in our own words: the library's may quote the URL, which may hold the credential."""
     parts = urlsplit(config.endpoint)
     where = f"{parts.scheme}://{parts.netloc}"
     root = _root_cause(error)
@@ -606,7 +606,7 @@ class Jobs:
         return True
 
     def unpark(self) -> None:
-        """Give back the leave to park."""
+        """Return the permission to park."""
 
     async def close(self) -> None:
         """Abandon what is not through, and wait until it has ended and every callback has returned.

@@ -211,7 +211,7 @@ def names(agent_bay: AgentBay, context_id: str, folder: str) -> list[str]:
 
 
 def good(result: Any) -> Any:
-    """Give back a result that is one."""
+    """Return back a result that is one."""
     assert result.success, f"{type(result).__name__}: {getattr(result, 'error_message', '')}"
     return result
 

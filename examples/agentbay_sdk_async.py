@@ -202,7 +202,7 @@ async def names(agent_bay: AsyncAgentBay, context_id: str, folder: str) -> list[
 
 
 def good(result: Any) -> Any:
-    """Give back a result that is one."""
+    """Return back a result that is one."""
     assert result.success, f"{type(result).__name__}: {getattr(result, 'error_message', '')}"
     return result
 

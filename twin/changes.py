@@ -87,7 +87,7 @@ class Changes:
         self.rename([outer], NAMES.keys() - {"StopIteration"})
 
     def bases(self, node: ast.ClassDef) -> None:
-        """Give a class whose methods wait the bases that have those methods."""
+        """Return a class whose methods wait the bases that have those methods."""
         functions = (self.waits.oracle.functions.get(each) for each in node.body)
         waiting = {each.name for each in functions if isinstance(each, Function) and each in self.waits.kinds}
         for base in (each.value if isinstance(each, ast.Subscript) else each for each in node.bases):

@@ -21,7 +21,7 @@ _MARKER = "ctxmgr.json"
 
 
 def open_client(invocation: Invocation) -> Client:
-    """Give a client, to be used in a ``with`` statement; a data folder that does not exist is made.
+    """Return a client, to be used in a ``with`` statement; a data folder that does not exist is made.
 
     Raises:
         CtxmgrError: the data folder or the endpoint can't be used.
@@ -38,7 +38,7 @@ def open_client(invocation: Invocation) -> Client:
 
 @contextmanager
 def existing_client(invocation: Invocation) -> Iterator[Client | None]:
-    """Give a client for a command that only looks: ``None`` where the data folder would have to be made for it.
+    """Return a client for a command that only looks: ``None`` where the data folder would have to be made for it.
 
     Raises:
         CtxmgrError: as ``open_client``.
@@ -68,7 +68,7 @@ def check_apart(invocation: Invocation, directory: str) -> None:
 
 
 def is_server(invocation: Invocation) -> bool:
-    """Tell whether a server is used rather than a data folder."""
+    """Whether a server is used rather than a data folder."""
     return _endpoint(invocation) is not None
 
 

@@ -36,7 +36,7 @@ class _Command(click.Group):
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, and give its exit status."""
+    """Run the command, and return its exit status."""
     return run(lambda invocation: command.main(arguments, "ctxmgr", standalone_mode=False, obj=invocation))
 
 
@@ -107,7 +107,7 @@ def sync(
 @places
 @click.pass_obj
 def info(invocation: Invocation, directory: str) -> None:
-    """Tell the last uploads and downloads of DIR."""
+    """Show the last uploads and downloads of DIR."""
     from .inspecting import info as run_it
 
     run_it(invocation, directory)
@@ -150,7 +150,7 @@ def create(invocation: Invocation, name: str) -> None:
 @places
 @click.pass_obj
 def rename(invocation: Invocation, old: str, new: str) -> None:
-    """Give a context another name."""
+    """Rename a context."""
     from .contexts import rename as run_it
 
     run_it(invocation, old, new)

@@ -49,7 +49,7 @@ def create(invocation: Invocation, name: str) -> None:
 
 
 def rename(invocation: Invocation, old: str, new: str) -> None:
-    """Give a context another name."""
+    """Rename a context."""
     check_name(new)
     with existing_client(invocation) as client:
         context = existing_context(client, old)

@@ -29,7 +29,7 @@ def checked_directory(path: str) -> str:
 
 
 def checked_place(path: str) -> str:
-    """Give the real path of a directory that exists or can be made.
+    """Return the real path of a directory that exists or can be made.
 
     Raises:
         Failure: it can't: something else is there, or in the way.
@@ -43,7 +43,7 @@ def checked_place(path: str) -> str:
 
 
 def made_directory(path: str) -> str:
-    """Give the real path of a directory, made with its parents if it does not exist.
+    """Return the real path of a directory, made with its parents if it does not exist.
 
     Raises:
         Failure: it can't be made, or something else is there.
@@ -57,7 +57,7 @@ def made_directory(path: str) -> str:
 
 
 def is_empty(directory: str) -> bool:
-    """Tell whether there is nothing in a directory; one that can't be read is another's to complain of."""
+    """Whether there is nothing in a directory; one that can't be read is another's to complain of."""
     try:
         with os.scandir(directory) as entries:
             return next(entries, None) is None

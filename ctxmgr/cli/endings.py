@@ -25,7 +25,7 @@ FAILURE, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
 def run(command: Callable[[Invocation], object]) -> int:
-    """Run a command, and give its exit status.
+    """Run a command, and return its exit status.
 
     Args:
         command: may give an exit status; it is told where to answer.
@@ -52,7 +52,7 @@ def run(command: Callable[[Invocation], object]) -> int:
 
 
 def sentence_of(error: BaseException) -> str:
-    """Say in one sentence why something failed."""
+    """Return in one sentence why something failed."""
     if isinstance(error, ApiError):
         return f"{error.message} [{error.code}]" if error.code else error.message
     if isinstance(error, (Failure, CtxmgrError)):

@@ -42,7 +42,7 @@ def info(invocation: Invocation, path: str) -> None:
 
 
 def _kept(client: Client, directory: str) -> list[tuple[str, str, _Tasks]]:
-    """Give name, id and last tasks of each context that exists still, by name."""
+    """Return name, id and last tasks of each context that exists still, by name."""
     by_context: dict[str, _Tasks] = {}
     for session in sessions_of(client, directory):
         for task in session.context.info().raise_for_error().context_status_data:

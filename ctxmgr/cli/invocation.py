@@ -27,12 +27,12 @@ class Failure(Exception):
 
 
 def complain(sentence: str) -> None:
-    """Tell of a failure on the standard error stream, on one line."""
+    """Print a failure to standard error, on one line."""
     note(f"ctxmgr: {one_line(sentence)}")
 
 
 def note(line: str) -> None:
-    """Tell something beside the answer, on the standard error stream; where that can't be had, to nobody."""
+    """Print something beside the answer to standard error, if it is open."""
     with suppress(OSError, ValueError):
         _write(sys.stderr, line)
 
@@ -65,7 +65,7 @@ class Invocation:
     _failed: bool = attrs.field(default=False, init=False)
 
     def answer(self, lines: Iterable[str], **facts: Any) -> None:
-        """Tell that the command succeeded: by lines for people, by facts as JSON.
+        """Report that the command succeeded: by lines for people, by facts as JSON.
 
         Raises:
             Unread: nobody reads it any more.
@@ -77,7 +77,7 @@ class Invocation:
         _answer("\n".join(lines))
 
     def fail(self, sentence: str) -> None:
-        """Tell that the command failed, once.
+        """Report that the command failed, once.
 
         Raises:
             Unread, Failure: as ``answer``.

@@ -34,7 +34,7 @@ _ON_DEMAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=Downloa
 
 
 def check_name(name: str) -> str:
-    """Give the name back if it can be sent at all; the service has further rules for the names of new contexts.
+    """Return the name back if it can be sent at all; the service has further rules for the names of new contexts.
 
     Raises:
         Failure: it can't.
@@ -49,7 +49,7 @@ def check_name(name: str) -> str:
 
 
 def find_context(client: Client | None, name: str) -> Context | None:
-    """Give the context of a name; ``None`` if there is none.
+    """Return the context of a name; ``None`` if there is none.
 
     Raises:
         CtxmgrError: that can't be told.
@@ -66,7 +66,7 @@ def find_context(client: Client | None, name: str) -> Context | None:
 
 
 def existing_context(client: Client | None, name: str) -> Context:
-    """Give the context of a name.
+    """Return the context of a name.
 
     Raises:
         Failure: there is none.
@@ -79,13 +79,13 @@ def existing_context(client: Client | None, name: str) -> Context:
 
 
 def session_of(client: Client, directory: str, context: Context) -> Session | None:
-    """Give the session that is kept for a directory and a context; ``None`` if there is none yet."""
+    """Return the session that is kept for a directory and a context; ``None`` if there is none yet."""
     kept = _running(client, _labels(directory, context))
     return kept[-1] if kept else None  # the oldest: whoever looks at the same time takes the same
 
 
 def kept_session(client: Client, directory: str, context: Context) -> Session:
-    """Give the session that is kept for a directory and a context, made if there is none."""
+    """Return the session that is kept for a directory and a context, made if there is none."""
     kept = session_of(client, directory, context)
     if kept is not None:
         return kept
@@ -99,7 +99,7 @@ def kept_session(client: Client, directory: str, context: Context) -> Session:
 
 @contextmanager
 def temporary_session(client: Client, directory: str, context: Context) -> Iterator[Session]:
-    """Give a session that nothing remembers."""
+    """Return a session that nothing remembers."""
     session = _create(client, directory, context, {})
     try:
         yield session
@@ -108,7 +108,7 @@ def temporary_session(client: Client, directory: str, context: Context) -> Itera
 
 
 def sessions_of(client: Client, directory: str) -> list[Session]:
-    """Give all sessions that are kept for a directory, newest first."""
+    """Return all sessions that are kept for a directory, newest first."""
     return _running(client, {_ROOT: _label(directory)})
 
 
@@ -123,7 +123,7 @@ def _labels(directory: str, context: Context) -> dict[str, str]:
 
 
 def _label(directory: str) -> str:
-    """Give a path as a label, which must be Unicode: no two paths have the same."""
+    """Return a path as a label, which must be Unicode: no two paths have the same."""
     return os.fsencode(directory.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 

@@ -98,7 +98,7 @@ def _plan_of_new(directory: str, name: str) -> ContextPlanResult:
 
 @contextmanager
 def _stand_in(directory: str) -> Iterator[str]:
-    """Give the directory itself, or where it does not exist yet, an empty one in its place."""
+    """Return the directory itself, or where it does not exist yet, an empty one in its place."""
     if os.path.isdir(directory):
         yield directory
         return

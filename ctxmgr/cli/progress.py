@@ -18,7 +18,7 @@ __all__ = ["Bar", "can_be_shown"]
 
 
 def can_be_shown() -> bool:
-    """Tell whether a terminal is there that can draw a bar."""
+    """Whether a terminal is there that can draw a bar."""
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 

@@ -92,7 +92,7 @@ def begin_facts(invocation: Invocation, path: str, name: str, mode: SyncMode) ->
 
 
 def to_restore(client: Client | None, path: str, name: str) -> Context:
-    """Give the context that is to be downloaded.
+    """Return the context that is to be downloaded.
 
     Raises:
         Failure: there is none, so that there is nothing to restore.
@@ -124,7 +124,7 @@ def check_not_emptied(session: Session, path: str, directory: str, context: Cont
 
 
 def summary(mode: SyncMode, *, files: int, size: int, deleted: int, dry: bool = False) -> str:
-    """Tell what a sync did, or would do."""
+    """Report what a sync did, or would do."""
     moved = f"{counted(files, 'file')} ({size_of(size)})"
     did = f"would {mode} {moved}" if dry else f"{mode}ed {moved}"
     if files and deleted:
@@ -137,13 +137,13 @@ def summary(mode: SyncMode, *, files: int, size: int, deleted: int, dry: bool = 
 
 
 def tell_skipped(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> None:
-    """Say on the standard error stream what could not be synced, and why."""
+    """Print what could not be synced, and why, to standard error."""
     for path, reason in skipped:
         note(f"skipped {shown(path)}: {one_line(reason)}")
 
 
 def skipped_facts(skipped: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> list[dict[str, str]]:
-    """Give the same as JSON has it."""
+    """Return the same as JSON has it."""
     return [{"path": path, "reason": reason} for path, reason in skipped]
 
 

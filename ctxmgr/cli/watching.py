@@ -78,11 +78,11 @@ class _Running:
         threading.Thread(target=self._run, name="ctxmgr-command", daemon=True).start()
 
     def ended(self, timeout: float) -> bool:
-        """Wait that many seconds at most; tell whether it has ended."""
+        """Wait that many seconds at most; return whether it has ended."""
         return self._ended.wait(timeout)
 
     def result(self) -> ContextSyncResult:
-        """Wait for the end; give the result, or raise what the sync raised."""
+        """Wait for the end; return the result, or raise what the sync raised."""
         self._ended.wait()
         if self._error is not None:
             raise self._error

@@ -11,7 +11,7 @@ _LONGEST = 80
 
 
 def shown(name: str) -> str:
-    """Give a path or name on one line, as C would write it: no control sequence, whatever it holds, reaches a terminal.
+    """Return a path or name on one line, as C would write it: no control sequence of it reaches a terminal.
 
     A byte that is not UTF-8 is ``\\xff``, any other character that can't be seen ``\\u202e``.
     """
@@ -21,13 +21,13 @@ def shown(name: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Give a name in quotes for a sentence, cut short if it is very long."""
+    """Return a name in quotes for a sentence, cut short if it is very long."""
     text = shown(name)
     return f"'{text}'" if len(text) <= _LONGEST else f"'{text[:_LONGEST]}…'"
 
 
 def one_line(text: str) -> str:
-    """Give a message as one line without control sequences."""
+    """Return a message as one line without control sequences."""
     return "".join(_visible(character) for character in " ".join(text.split()))
 
 
@@ -43,7 +43,7 @@ def _visible(character: str) -> str:
 
 
 def size_of(number: int) -> str:
-    """Give a number of bytes to three digits or so, in powers of 1000."""
+    """Return a number of bytes to three digits or so, in powers of 1000."""
     if number < 1000:
         return f"{number} B"
     value = float(number)
@@ -55,7 +55,7 @@ def size_of(number: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Give a number of things."""
+    """Return a number of things."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -93,7 +93,7 @@ class ContextService:
         return self._enveloped(action, answer)
 
     def watch(self, action: str, parameters: Mapping[str, str], *, account: str = "local") -> Watch | None:
-        """Tell what a request asks to wait for before it is handled; None when it is to be handled now.
+        """Return what a request asks to wait for before it is handled; None when it is to be handled now.
 
         A request that waits is GetContextInfo with ``WaitMs`` above 0. One that is wrong gives None, since its answer
         says so.
@@ -167,13 +167,13 @@ class ContextService:
         check(self._engine)
 
     def unfinished(self) -> dict[str, int]:
-        """Give how many tasks of this process are waiting and how many are running, by status."""
+        """Return how many tasks of this process are waiting and how many are running, by status."""
         from .tasks.health import unfinished
 
         return unfinished(self._engine)
 
     def outcome(self, task_id: str) -> dict[str, Any]:
-        """Give all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""
+        """Return all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""
         from .tasks.health import outcome
 
         return outcome(self._engine, task_id)

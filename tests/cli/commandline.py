@@ -51,12 +51,12 @@ class Ended:
         return self.err.removeprefix("ctxmgr: ").removesuffix("\n")
 
     def failed(self, status: int = 1) -> str:
-        """Check that it failed with that status and told nothing but one sentence; give the sentence."""
+        """Check that it failed with that status and told nothing but one sentence; return the sentence."""
         assert (self.status, self.out) == (status, ""), self
         return self.sentence
 
     def succeeded(self) -> str:
-        """Check that it succeeded and complained of nothing; give what it answered."""
+        """Check that it succeeded and complained of nothing; return what it answered."""
         assert (self.status, self.err) == (0, ""), self
         return self.out
 
@@ -157,7 +157,7 @@ class Terminal:
             return
 
     def end(self) -> int:
-        """Read on to the end, and give the exit status."""
+        """Read on to the end, and return the exit status."""
         while self._read():
             pass
         os.close(self._descriptor)
@@ -188,7 +188,7 @@ class Terminal:
 
 
 def tree(folder: Path) -> dict[bytes, bytes]:
-    """Give the files below a folder with their content, by relative path."""
+    """Return the files below a folder with their content, by relative path."""
     top = os.fsencode(folder)
     found: dict[bytes, bytes] = {}
     for directory, _, names in os.walk(top):

@@ -31,7 +31,7 @@ class Asker:
         self.http.close()
 
     def ask(self, action: str, **parameters: object) -> dict[str, Any]:
-        """Give the envelope, which must come with HTTP 200, or its own status where there is no such action."""
+        """Return the envelope, which must come with HTTP 200, or its own status where there is no such action."""
         response = self.http.post(
             f"{self.endpoint}/?Action={action}", data=self.form(**parameters), timeout=(PATIENCE, PATIENCE)
         )
@@ -107,7 +107,7 @@ def connect(endpoint: str) -> socket.socket:
 
 
 def exchange(endpoint: str, sent: bytes) -> bytes:
-    """Send bytes on a connection of their own, and give all that comes until the server closes it."""
+    """Send bytes on a connection of their own, and return all that comes until the server closes it."""
     with connect(endpoint) as connection:
         with suppress(OSError):  # it need not read all of it
             connection.sendall(sent)
@@ -119,7 +119,7 @@ def exchange(endpoint: str, sent: bytes) -> bytes:
 
 
 def envelope_of(answer: bytes) -> tuple[int, dict[str, Any]]:
-    """Give the status and the envelope of a raw answer."""
+    """Return the status and the envelope of a raw answer."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/json" in head, answer
     envelope = json.loads(body)

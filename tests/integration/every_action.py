@@ -51,7 +51,7 @@ REQUESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 
 
 def filled(template: Any, values: Mapping[str, str]) -> Any:
-    """Give a request, or a part of one, with what it is about."""
+    """Return a request, or a part of one, with what it is about."""
     if isinstance(template, str):
         return values.get(template[1:-1], template) if template.startswith("{") else template
     if isinstance(template, Mapping):
@@ -62,7 +62,7 @@ def filled(template: Any, values: Mapping[str, str]) -> Any:
 
 
 def asked() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give every action with each of its requests."""
+    """Yield every action with each of its requests."""
     for action, templates in REQUESTS.items():
         for template in templates:
             yield action, template

@@ -30,7 +30,7 @@ class Owner:
     root: Path
 
     def state(self) -> dict[str, Any]:
-        """Give all that the account has."""
+        """Return all that the account has."""
         context, session = self.values["context"], self.values["session"]
         told: dict[str, Any] = {
             "contexts": self.asker.data("ListContexts"),
@@ -106,7 +106,7 @@ def own(intruder: Asker) -> Iterator[dict[str, str]]:
 
 
 def guessed(values: Mapping[str, str]) -> dict[str, str]:
-    """Give ids of the same form that nobody has."""
+    """Return ids of the same form that nobody has."""
     return {
         name: value[:-6] + "zzzzzz" if name in ("context", "session", "task") else value
         for name, value in {**values, "name": "nobodys"}.items()
@@ -114,7 +114,7 @@ def guessed(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def told(asker: Asker, action: str, template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """Give an answer without what differs from request to request, and with names for the values that were sent."""
+    """Return an answer without what differs from request to request, and with names for the values that were sent."""
     answer = asker.ask(action, **filled(template, values))
     text = json.dumps({**answer, "RequestId": ""})
     for name, value in values.items():
@@ -124,7 +124,7 @@ def told(asker: Asker, action: str, template: Mapping[str, Any], values: Mapping
 
 
 def mixtures(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[dict[str, str]]:
-    """Give all ways to ask for what is theirs, in part or wholly."""
+    """Return all ways to ask for what is theirs, in part or wholly."""
     parts = [("context",), ("session",), ("task",), ("name",), ("context", "session"), tuple(theirs)]
     return [{**mine, **{name: theirs[name] for name in part}} for part in parts]
 

@@ -56,7 +56,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def code(envelope: Mapping[str, Any]) -> str:
-    """Give a refusal's code, having seen that it is whole."""
+    """Return a refusal's code, having seen that it is whole."""
     assert envelope["Success"] is False, envelope
     assert envelope["Message"]
     assert len(envelope["RequestId"]) == 32

@@ -40,7 +40,7 @@ class User:
             return error
 
     def held(self) -> dict[str, int]:
-        """Give the sizes of the files in the context, by path."""
+        """Return the sizes of the files in the context, by path."""
         found = self.client.files.iter(self.context_id, "/", recursive=True)
         return {file.path: file.size for file in found if file.type == "file"}
 

@@ -64,7 +64,7 @@ def ids(asker: Asker) -> Mapping[str, str]:
 
 
 def checked(answer: requests.Response) -> dict[str, Any]:
-    """Give an answer that is the envelope and no failure of the service."""
+    """Return an answer that is the envelope and no failure of the service."""
     envelope = answer.json()
     assert set(envelope) >= ENVELOPE
     assert envelope["Success"] is (envelope["Code"] == "ok")
@@ -364,7 +364,7 @@ class TestLinksBetweenCheckAndUse:
         return context, str(made["SessionId"])
 
     def secrets(self, asker: Asker, context: str) -> set[bytes]:
-        """Give the contents that the context has, or ever had, under the name of what lies outside."""
+        """Return the contents that the context has, or ever had, under the name of what lies outside."""
         held = set()
         for revision in asker.data("ListRevisions", ContextId=context):
             asked = {"ContextId": context, "FilePath": "/folder/secret", "Revision": revision["Revision"]}

@@ -15,7 +15,7 @@ __all__ = ["output_of"]
 
 
 def output_of(program: str, *arguments: str, options: tuple[str, ...] = (), cwd: Path | None = None) -> str:
-    """Run a program with this ctxmgr, and give what it printed.
+    """Run a program with this ctxmgr, and return what it printed.
 
     Args:
         options: of the interpreter.

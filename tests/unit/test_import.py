@@ -51,7 +51,7 @@ class TestImport:
 
 
 def forget(clients: list[Client]) -> list[str]:
-    """Let go of clients; give the warnings."""
+    """Let go of clients; return the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clients.clear()

@@ -55,7 +55,7 @@ class Archives:
         self._looked = -float(SECONDS_BETWEEN_LOOKS)
 
     def members(self, path: bytes, archive: Entry, check: Callable[[], None]) -> dict[bytes, Entry]:
-        """Give the members of a pack or, where its name says that it is one, of a user's archive.
+        """Return the members of a pack or, where its name says that it is one, of a user's archive.
 
         Args:
             path: the archive's.

@@ -98,7 +98,7 @@ class Members:
         self._place(path, Entry(LINK, _LINK_MODE, _time(mtime_ns), target=target), replace)
 
     def finish(self) -> dict[bytes, Entry]:
-        """Give the members by path, with all directories.
+        """Return the members by path, with all directories.
 
         Raises:
             ArchiveError: something lies in what is no directory, or two names are one on some file systems.
@@ -139,7 +139,7 @@ class Members:
 
 
 def _checked(name: bytes) -> bytes:
-    """Give a member's path relative to the folder that it goes to; empty for the folder itself."""
+    """Return a member's path relative to the folder that it goes to; empty for the folder itself."""
     if name.startswith(b"/") or b"\0" in name:
         raise ArchiveError(f"its member {show(name)} has an absolute name")
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]

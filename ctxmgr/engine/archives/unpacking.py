@@ -70,7 +70,7 @@ _DAMAGED: Final = (
 
 
 def suffix_of(name: bytes) -> bytes:
-    """Give the end of a file name that makes it an archive; empty where there is none, or nothing before it."""
+    """Return the end of a file name that makes it an archive; empty where there is none, or nothing before it."""
     lower = name.lower()
     return next((end for end in _SUFFIXES if lower.endswith(end) and len(name) > len(end)), b"")
 
@@ -119,7 +119,7 @@ def unpack(
 
 
 def modified_ns(info: tarfile.TarInfo) -> int:
-    """Give a tar member's modification time, to the nanosecond where the archive has it: the parsed one is rounded."""
+    """Return a tar member's modification time, to the nanosecond where it has that: the parsed one is rounded."""
     try:
         exact = info.pax_headers.get("mtime")
         return int(Decimal(exact) * 10**9) if exact is not None else int(info.mtime * 10**9)
@@ -192,7 +192,7 @@ def _zip_name(info: zipfile.ZipInfo) -> bytes:
 
 
 def _zip_time(info: zipfile.ZipInfo) -> int:
-    """Give the modification time: the Unix one where there is one, else the other without its unknown time zone."""
+    """Return the modification time: the Unix one where there is one, else the other without its unknown time zone."""
     extra = info.extra
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)

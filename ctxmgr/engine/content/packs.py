@@ -58,13 +58,13 @@ class Stamp(NamedTuple):
 
 
 def seal(chunks: Sequence[ChunkRow]) -> bytes:
-    """Give what follows the chunks in their pack."""
+    """Return what follows the chunks in their pack."""
     table = _encode([(digest, length) for digest, _, length in chunks])
     return table + _TAIL.pack(len(table), _MAGIC)
 
 
 def table_size(name: str, tail: bytes) -> int:
-    """Give how many bytes before the tail the table takes.
+    """Return how many bytes before the tail the table takes.
 
     Args:
         name: the pack's, for the error.
@@ -81,7 +81,7 @@ def table_size(name: str, tail: bytes) -> int:
 
 
 def parse_table(name: str, table: bytes, chunks_size: int) -> list[ChunkRow]:
-    """Give the chunks of a pack.
+    """Return the chunks of a pack.
 
     Args:
         name: the pack's, for the error.

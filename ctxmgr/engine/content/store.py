@@ -58,7 +58,7 @@ class ChunkIndex(Protocol):
         """Take chunks out of the index that are not where it says, and trust their packs no more."""
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
-        """Say where chunks lie; those that are in no pack are left out."""
+        """Return where chunks lie; those that are in no pack are left out."""
 
     def prove(self, pack: str, stamp: Stamp) -> None:
         """Record what a pack's stamp was before the pack was read and found whole."""

@@ -86,12 +86,12 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:
-    """Give the fingerprint of what was statted."""
+    """Return the fingerprint of what was statted."""
     return Fingerprint(status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def kind_of(mode: int) -> str | None:
-    """Give the kind of entry that an ``st_mode`` stands for; ``None`` for a device, a socket or a FIFO."""
+    """Return the kind of entry that an ``st_mode`` stands for; ``None`` for a device, a socket or a FIFO."""
     if stat.S_ISREG(mode):
         return FILE
     if stat.S_ISDIR(mode):
@@ -102,7 +102,7 @@ def kind_of(mode: int) -> str | None:
 
 
 def same(one: Entry | None, other: Entry | None) -> bool:
-    """Tell whether two versions are the same for every purpose of a user.
+    """Whether two versions are the same for every purpose of a user.
 
     How the content was cut into chunks doesn't matter, and ``None`` (nothing there) is the same as itself only.
     """
@@ -120,12 +120,12 @@ def same(one: Entry | None, other: Entry | None) -> bool:
 
 
 def parent(path: bytes) -> bytes:
-    """Give the path of the directory that holds ``path``; empty at the top of a workspace."""
+    """Return the path of the directory that holds ``path``; empty at the top of a workspace."""
     return path.rpartition(b"/")[0]
 
 
 def tree_order(path: bytes) -> bytes:
-    """Give a sort key under which a directory comes right before everything below it.
+    """Return a sort key under which a directory comes right before everything below it.
 
     Plain byte order puts ``a-b`` between ``a`` and ``a/b``. No path holds a NUL, the smallest byte.
     """
@@ -133,7 +133,7 @@ def tree_order(path: bytes) -> bytes:
 
 
 def absolute(mount: bytes, path: bytes) -> bytes:
-    """Give the path in the context of a path relative to the mount directory.
+    """Return the path in the context of a path relative to the mount directory.
 
     Args:
         mount: the mount path, such as ``b"/tmp/data"`` or ``b"/"``.
@@ -144,7 +144,7 @@ def absolute(mount: bytes, path: bytes) -> bytes:
 
 
 def relative(mount: bytes, path: bytes) -> bytes | None:
-    """Give the path relative to the mount directory of a path in the context.
+    """Return the path relative to the mount directory of a path in the context.
 
     Returns:
         ``None`` where the path is the mount directory itself or not below it.
@@ -154,12 +154,12 @@ def relative(mount: bytes, path: bytes) -> bytes | None:
 
 
 def is_temporary(path: bytes) -> bool:
-    """Tell whether a path is, or lies below, a temporary name of ours: never synced, removed when found."""
+    """Whether a path is, or lies below, a temporary name of ours: never synced, removed when found."""
     if TEMPORARY_PREFIX not in path:
         return False
     return any(_TEMPORARY.fullmatch(name) for name in path.split(b"/"))
 
 
 def show(path: bytes) -> str:
-    """Give a path as text for people: quoted, and readable whatever bytes it holds."""
+    """Return a path as text for people: quoted, and readable whatever bytes it holds."""
     return repr(os.fsdecode(path))

@@ -185,7 +185,7 @@ def _same_but_for_time(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _hidden(skipped: Collection[bytes]) -> Callable[[bytes], bool]:
-    """Give the test for the paths that no sync touches: what is skipped, and names that are only ever temporary."""
+    """Return the test for the paths that no sync touches: what is skipped, and names that are only ever temporary."""
     if not skipped:
         return is_temporary
     tops = frozenset(skipped)
@@ -215,7 +215,7 @@ def _directory(entry: Entry | None) -> Entry | None:
 
 
 def _with_something_below(target: Manifest) -> set[bytes]:
-    """Give the paths that are no directories and yet have something below them."""
+    """Return the paths that are no directories and yet have something below them."""
     return {above for path in target if (above := parent(path)) and target[above].kind != DIRECTORY}
 
 
@@ -260,7 +260,7 @@ def _difference(before: Manifest, after: Manifest) -> tuple[dict[bytes, Entry], 
 
 
 def _common(base: Manifest, local: Manifest, remote: Manifest) -> dict[bytes, Entry]:
-    """Give the next base: what both sides have, and for a path in which they differ, what was known before."""
+    """Return the next base: what both sides have, and for a path in which they differ, what was known before."""
     common: dict[bytes, Entry] = {}
     for path, entry in remote.items():
         known = entry if same(entry, local.get(path)) else base.get(path)
@@ -273,7 +273,7 @@ def _common(base: Manifest, local: Manifest, remote: Manifest) -> dict[bytes, En
 
 
 def _history(losers: Mapping[bytes, Entry], local: Manifest, remote: Manifest) -> tuple[Change, Change]:
-    """Give the two revisions that take the losers into a context's history and leave its head as it was."""
+    """Return the two revisions that take the losers into a context's history and leave its head as it was."""
     if not losers:
         return Change(), Change()
     put = dict(losers)

@@ -30,13 +30,13 @@ _WINDOWS = re.compile(r"([A-Za-z]):(?:[\\/].*)?", re.DOTALL)
 
 
 def slashed(path: str) -> str:
-    """Give a Windows path as the context has it, ``C:\\Users\\me`` as ``/c:/Users/me``; any other as it is."""
+    """Return a Windows path as the context has it, ``C:\\Users\\me`` as ``/c:/Users/me``; any other as it is."""
     drive = _WINDOWS.fullmatch(path)
     return f"/{drive[1].lower()}{path[1:]}".replace("\\", "/") if drive else path
 
 
 def normalised(path: str, *, name: str = "Path", most: int = MAX_MOUNT) -> str:
-    """Give the one spelling of an absolute path in a context: no doubled or trailing slash.
+    """Return the one spelling of an absolute path in a context: no doubled or trailing slash.
 
     A Windows path is one below its drive: ``C:\\Users\\me`` is ``/c:/Users/me``.
 
@@ -62,12 +62,12 @@ def normalised(path: str, *, name: str = "Path", most: int = MAX_MOUNT) -> str:
 
 
 def context_prefix(mount: str) -> bytes:
-    """Give what precedes a file's relative path in the context: ``b"/tmp/data/"`` for a mount at ``/tmp/data``."""
+    """Return what precedes a file's relative path in the context: ``b"/tmp/data/"`` for a mount at ``/tmp/data``."""
     return b"/" if mount == "/" else os.fsencode(mount) + b"/"
 
 
 def ancestors(path: bytes) -> list[bytes]:
-    """Give an absolute path's own name and those above it, without the root: ``/a/b`` gives ``/a/b`` and ``/a``."""
+    """Return an absolute path's own name and those above it, without the root: ``/a/b`` gives ``/a/b`` and ``/a``."""
     found = []
     while path not in (b"", b"/"):
         found.append(path)
@@ -76,7 +76,7 @@ def ancestors(path: bytes) -> list[bytes]:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Tell whether a real path is a folder's own or lies below it."""
+    """Whether a real path is a folder's own or lies below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
@@ -86,12 +86,12 @@ def part_of(mount: str, path: str) -> str:
 
 
 def joined(root: str, mount: str) -> str:
-    """Give the path of a mount path below a session's root, as it is spelled: nothing is resolved or checked."""
+    """Return the path of a mount path below a session's root, as it is spelled: nothing is resolved or checked."""
     return os.path.join(root, mount.lstrip("/")).rstrip("/") or "/"
 
 
 def session_root(root: str, permitted: Sequence[str] | None = None) -> str:
-    """Give the real path of the directory that a session asks for as its root.
+    """Return the real path of the directory that a session asks for as its root.
 
     Args:
         root: as it was asked for.
@@ -120,7 +120,7 @@ def session_root(root: str, permitted: Sequence[str] | None = None) -> str:
 
 
 def workspace_directory(root: str, mount: str, *, make: bool) -> str:
-    """Give the real path of the directory that a mount path means below a session's root.
+    """Return the real path of the directory that a mount path means below a session's root.
 
     Args:
         root: the session's root, a real path.

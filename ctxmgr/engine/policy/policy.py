@@ -176,7 +176,7 @@ class _Section:
         return tuple(plain_text(f"{self.name}.{key}", item) for item in self.items(key))
 
     def choice(self, key: str, known: tuple[str, ...]) -> str:
-        """Give one of the known values; the first is the default."""
+        """Return one of the known values; the first is the default."""
         value = self.text(key)
         if value and value not in known:
             raise ServiceError(

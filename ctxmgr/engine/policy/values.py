@@ -10,7 +10,7 @@ SHOWN = 120
 
 
 def plain_text(name: str, value: object) -> str:
-    """Give a text that any database keeps as it is.
+    """Return a text that any database keeps as it is.
 
     Raises:
         ServiceError: it is no text, or holds NUL or half a surrogate pair.
@@ -23,7 +23,7 @@ def plain_text(name: str, value: object) -> str:
 
 
 def malformed(name: str, value: object, wanted: str) -> ServiceError:
-    """Give the error for a value that is not what the parameter must be."""
+    """Return the error for a value that is not what the parameter must be."""
     shown = repr(value)
     if len(shown) > SHOWN:
         shown = f"{shown[:SHOWN]}…"

@@ -68,24 +68,24 @@ class Selection:
 
     @classmethod
     def of(cls, lists: Sequence[WhiteList], mount: str) -> Selection | None:
-        """Give the selection of some white lists; None where they select everything."""
+        """Return the selection of some white lists; None where they select everything."""
         if not lists or any(not item.path and not any(item.excluded) for item in lists):
             return None
         return cls(lists, mount)
 
     def includes(self, path: bytes) -> bool:
-        """Tell whether a path relative to the mount path is selected."""
+        """Whether a path relative to the mount path is selected."""
         return any(state is not None and state is not False for state in self._states(path, keep=False))
 
     def may_hold(self, path: bytes) -> bool:
-        """Tell whether something below a directory may be selected, going by its path alone."""
+        """Whether something below a directory may be selected, going by its path alone."""
         return any(
             state is not False and (state is not None or rule.may_begin_below(path))
             for rule, state in zip(self._rules, self._states(path, keep=True), strict=True)
         )
 
     def _states(self, path: bytes, *, keep: bool) -> tuple[bytes | bool | None, ...]:
-        """Give for each rule where it begins to select: None if not yet, False if it excludes the path."""
+        """Return for each rule where it begins to select: None if not yet, False if it excludes the path."""
         below = []
         states = self._known.get(path)
         while states is None and path:
@@ -130,7 +130,7 @@ class _Rule:
         ]
 
     def step(self, path: bytes, above: bytes | bool | None) -> bytes | bool | None:
-        """Give the state at a path from the state at the directory that holds it."""
+        """Return the state at a path from the state at the directory that holds it."""
         if above is False:
             return False
         if above is None:
@@ -144,7 +144,7 @@ class _Rule:
 
 
 def _pattern(key: str, text: str, is_regex: bool, mount: str) -> Callable[[bytes], bool]:
-    """Give the test for a whole path; a regular expression that has slashes may have one before the path."""
+    """Return the test for a whole path; a regular expression that has slashes may have one before the path."""
     name = f"Policy.bwList.whiteLists.{key}"
     if mount != "/" and is_within(text.lstrip("^").rstrip("/"), mount):
         raise malformed(

@@ -43,7 +43,7 @@ class RowChange:
 
 
 def located(change: Change, origins: Origins, *, note: str = "", workspace: str = "") -> RowChange:
-    """Say where in the context a change of rows takes place, and what it is.
+    """Return where in the context a change of rows takes place, and what it is.
 
     With several origins, a new file goes where its directory is, and to the first of them if there is none.
     """
@@ -76,7 +76,7 @@ def place_of(path: bytes, origins: Origins) -> bytes:
 
 
 def back(change: Change, view: View) -> Change:
-    """Give the change that takes another one back."""
+    """Return the change that takes another one back."""
     touched = [*change.put, *_with_cleared(change, view.origins)]
     return Change(
         {path: view.rows[path] for path in touched if path in view.rows},
@@ -85,7 +85,7 @@ def back(change: Change, view: View) -> Change:
 
 
 def repacked(change: Change, view: View, policy: Policy, selection: Selection | None, pack: Pack) -> Change:
-    """Give the change of rows for a change of files: packs made anew where one of their members changes.
+    """Return the change of rows for a change of files: packs made anew where one of their members changes.
 
     Args:
         change: what an upload changes.
@@ -141,7 +141,7 @@ def _selected(path: bytes, selection: Selection | None) -> bool:
 def _contents(
     view: View, folders: Collection[bytes]
 ) -> tuple[Mapping[bytes, list[bytes]], Mapping[bytes, list[bytes]], Mapping[bytes, list[bytes]]]:
-    """Give for each folder its packed files, its single files and its packs."""
+    """Return for each folder its packed files, its single files and its packs."""
     packed: dict[bytes, list[bytes]] = defaultdict(list)
     single: dict[bytes, list[bytes]] = defaultdict(list)
     packs: dict[bytes, list[bytes]] = defaultdict(list)
@@ -163,7 +163,7 @@ def _free_name(folder: bytes, view: View, change: Change) -> bytes:
 
 
 def _with_cleared(change: Change, origins: Origins) -> list[bytes]:
-    """Give what a change drops, and with it all that lies below what it puts in a directory's place."""
+    """Return what a change drops, and with it all that lies below what it puts in a directory's place."""
     below = (path for rows in origins.rows for path in _below_leaves(change.put, rows))
     return list(dict.fromkeys((*change.drop, *(path for path in below if path not in change.put))))
 

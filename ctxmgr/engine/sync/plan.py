@@ -186,7 +186,7 @@ def _without_unpacked(planned: Plan, view: View) -> Plan:
 
 
 def advance(plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None], revision: int) -> WorkspaceState:
-    """Give the state after a plan was carried out.
+    """Return the state after a plan was carried out.
 
     Args:
         plan: what was carried out.

@@ -39,7 +39,7 @@ class Origins:
     in_the_way: tuple[bytes, ...] = ()
 
     def holding(self, path: bytes) -> list[int]:
-        """Give which of them hold a path."""
+        """Return those that hold a path."""
         return [at for at, rows in enumerate(self.rows) if path in rows]
 
 

@@ -85,11 +85,11 @@ class Syncs:
         self.archives = Archives(folder.archives, store.packs, store.chunks)
 
     def reader(self) -> BlobReader:
-        """Give what reads stored content."""
+        """Return what reads stored content."""
         return BlobReader(self._store.packs, self._store.chunks)
 
     def writer(self) -> PackWriter:
-        """Give what stores content."""
+        """Return what stores content."""
         return PackWriter(self._store.packs, self._store.chunks)
 
     def run(self, task: Task, root: str, monitor: Monitor) -> None:
@@ -305,13 +305,13 @@ class Syncs:
 
 
 def _skipped(found: Scan, planned: Reconciled) -> list[list[str]]:
-    """Tell what can't be synced, as [path, reason]."""
+    """Return what can't be synced, as [path, reason]."""
     blocked = ((path, BLOCKED) for path in planned.plan.blocked)
     return [[os.fsdecode(path), reason] for path, reason in chain(found.skipped, blocked, planned.skipped)]
 
 
 def _volume(entries: Manifest) -> tuple[int, int]:
-    """Give how many files and links there are among entries, and how many bytes they hold."""
+    """Return how many files and links there are among entries, and how many bytes they hold."""
     sizes = [entry.size for entry in entries.values() if entry.kind != DIRECTORY]
     return len(sizes), sum(sizes)
 

@@ -104,7 +104,7 @@ class _Work:
         self._unlinked: set[int] = set()
 
     def existing_directories(self, plan: Plan) -> dict[bytes, int]:
-        """Give the modes that directories which are there already are to have in the end."""
+        """Return the modes that directories which are there already are to have in the end."""
         modes: dict[bytes, int] = {}
         for path, entry in plan.write.items():
             before = self._scanned.manifest.get(path)

@@ -62,7 +62,7 @@ class Tree:
         os.close(self._root)
 
     def directory(self, path: bytes) -> int:
-        """Give a descriptor of a directory, good until the next call.
+        """Return a descriptor of a directory, good until the next call.
 
         Raises:
             WorkspaceGone: it, or a directory above it, is not there any more.
@@ -95,7 +95,7 @@ class Tree:
             os.close(descriptor)
 
     def place(self, path: bytes) -> tuple[int, bytes]:
-        """Give the descriptor of the directory that holds a path, made writable, and the path's last name.
+        """Return the descriptor of the directory that holds a path, made writable, and the path's last name.
 
         Raises:
             WorkspaceError: the path leads, or would lead, elsewhere; or what `directory` raises.
@@ -109,7 +109,7 @@ class Tree:
         return descriptor, name
 
     def settle(self, modes: dict[bytes, int]) -> None:
-        """Give directories their final modes, those deepest in the tree first.
+        """Set the final modes of directories, deepest first.
 
         Args:
             modes: what the modes of some directories are to be. Those that were made writable and are not among them

@@ -33,11 +33,11 @@ class NodeFolder:
         return self.root / "workspaces"
 
     def workspace_lock(self, directory: str) -> Path:
-        """Give the lock file that guards one workspace directory, named by its real path."""
+        """Return the lock file that guards one workspace directory, named by its real path."""
         return self.locks / f"workspace-{_name_of(directory)}.lock"
 
     def workspace_state(self, directory: str, context_id: str, mount: str, variant: str = "") -> Path:
-        """Give the file that keeps what a workspace directory had at its last sync with a context.
+        """Return the file that keeps what a workspace directory had at its last sync with a context.
 
         Args:
             directory: the workspace's real path.
@@ -49,7 +49,7 @@ class NodeFolder:
         return self.workspaces / f"{_name_of(directory, context_id, mount)}{suffix}.state"
 
     def workspace_states(self, directory: str, context_id: str, mount: str) -> list[Path]:
-        """Give the files that ``workspace_state`` names and that are there, of all variants."""
+        """Return the files that ``workspace_state`` names and that are there, of all variants."""
         return list(self.workspaces.glob(f"{_name_of(directory, context_id, mount)}*.state"))
 
 

@@ -201,7 +201,7 @@ class _Walk:
     def _selected(
         self, selection: Selection, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
     ) -> Iterator[tuple[bytes, os.stat_result]]:
-        """Give the items that are selected, and look into the directories that may hold some."""
+        """Return the items that are selected, and look into the directories that may hold some."""
         for name, status in items:
             path = prefix + name
             if selection.includes(path) or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):

@@ -38,7 +38,7 @@ class WorkspaceState(msgspec.Struct, array_like=True):
     files: dict[bytes, tuple[Entry, Fingerprint | None]] = {}
 
     def base(self) -> dict[bytes, Entry]:
-        """Give the entries alone."""
+        """Return the entries alone."""
         return {path: entry for path, (entry, _) in self.files.items()}
 
 

@@ -31,13 +31,13 @@ def check_conditions(headers: Mapping[str, str], etag: str, *, reading: bool) ->
 
 
 def not_modified(headers: Mapping[str, str], etag: str) -> bool:
-    """Tell whether the asker says that it has this content already."""
+    """Whether the asker says that it has this content already."""
     if_none_match = headers.get("if-none-match", "")
     return bool(if_none_match) and _matches(if_none_match, etag, weakly=True)
 
 
 def byte_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
-    """Give the first byte that is asked for and the one after the last; ``None`` for the whole file.
+    """Return the first byte that is asked for and the one after the last; ``None`` for the whole file.
 
     The whole is also given, as RFC 9110 allows, to who asks for several ranges or for something else than bytes.
 
@@ -63,7 +63,7 @@ def byte_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, i
 
 
 def _matches(header: str, etag: str, *, weakly: bool) -> bool:
-    """Tell whether a list of entity tags, or ``*`` for anything that is there, names this one."""
+    """Whether a list of entity tags, or ``*`` for anything that is there, names this one."""
     if not etag:
         return False
     for tag in header.split(","):

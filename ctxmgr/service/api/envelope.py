@@ -20,7 +20,7 @@ _STATUS = (
 
 
 def new_request_id() -> str:
-    """Give the id under which a request is answered and logged."""
+    """Return the id under which a request is answered and logged."""
     return uuid.uuid4().hex.upper()
 
 
@@ -41,7 +41,7 @@ def failure(request_id: str, error: ServiceError) -> dict[str, Any]:
 
 
 def http_status(code: str) -> int:
-    """Give the HTTP status that an error code goes with."""
+    """Return the HTTP status that an error code goes with."""
     if code.startswith("Forbidden"):
         return 403
     if code.startswith("Internal"):

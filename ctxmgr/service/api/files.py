@@ -100,7 +100,7 @@ def _folder(parameters: Parameters) -> str:
 
 
 def _listed(connection: Connection, context_id: str, prefix: bytes, *, recursive: bool) -> dict[bytes, Row[Any] | int]:
-    """Give rows by path below the prefix; a folder that only its files tell of has its first file's time instead."""
+    """Return rows by path below the prefix; a folder that only its files tell of has its first file's time instead."""
     found: dict[bytes, Row[Any] | int] = {}
     for row in revisions.rows_below(connection, context_id, prefix):
         path: bytes = row.path[len(prefix) :]

@@ -54,7 +54,7 @@ def get_label(engine: Engine, account: str, parameters: Parameters) -> dict[str,
 
 
 def read_labels(parameters: Parameters, name: str = "Labels") -> dict[str, str]:
-    """Give the labels that a request carries as a JSON object; none where it carries none.
+    """Return the labels that a request carries as a JSON object; none where it carries none.
 
     Raises:
         ServiceError: they are too many or too long, or not texts.

@@ -25,11 +25,11 @@ class Parameters:
         self.base_url = base_url
 
     def text(self, name: str, default: str = "") -> str:
-        """Give a text, or the default."""
+        """Return a text, or the default."""
         return plain_text(name, self.file_name(name)) or default
 
     def file_name(self, name: str) -> str:
-        """Give a text that may hold, as ``os.fsdecode`` does, bytes that are not UTF-8; "" where it is absent."""
+        """Return a text that may hold, as ``os.fsdecode`` does, bytes that are not UTF-8; "" where it is absent."""
         value: object = self._raw.get(name)
         if value is None:
             return ""
@@ -48,19 +48,19 @@ class Parameters:
         return [sent for sent in self._raw if sent == name or sent.startswith(f"{name}.")]
 
     def texts(self, name: str) -> list[str]:
-        """Give a list of texts, sent as JSON or as ``name.1``, ``name.2`` and so on."""
+        """Return a list of texts, sent as JSON or as ``name.1``, ``name.2`` and so on."""
         items = self.json_list(name) if name in self._raw else [self.text(sent) for sent in self.named(name)]
         return [plain_text(name, item) for item in items or []]
 
     def required(self, name: str) -> str:
-        """Give a text that must be there."""
+        """Return a text that must be there."""
         value = self.text(name)
         if not value:
             raise ServiceError("InvalidParameter.Missing", f"the parameter {name} is missing: send it")
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Give a boolean: True, False, true or false."""
+        """Return a boolean: True, False, true or false."""
         value = self.text(name)
         if not value:
             return default
@@ -69,7 +69,7 @@ class Parameters:
         return value.lower() == "true"
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
-        """Give a whole number; more than ``most`` counts as ``most``."""
+        """Return a whole number; more than ``most`` counts as ``most``."""
         value = self.text(name)
         if not value:
             return default
@@ -79,14 +79,14 @@ class Parameters:
         return min(int(value), most)
 
     def json_list(self, name: str) -> list[Any] | None:
-        """Give a JSON list, or None where the parameter is absent."""
+        """Return a JSON list, or None where the parameter is absent."""
         value = self._json(name)
         if value is not None and not isinstance(value, list):
             raise malformed(name, self.text(name), "a JSON list")
         return value
 
     def json_object(self, name: str) -> dict[str, Any] | None:
-        """Give a JSON object, or None where the parameter is absent."""
+        """Return a JSON object, or None where the parameter is absent."""
         value = self._json(name)
         if value is not None and not isinstance(value, dict):
             raise malformed(name, self.text(name), "a JSON object")

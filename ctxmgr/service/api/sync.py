@@ -68,7 +68,7 @@ def get_context_info(engine: Engine, account: str, parameters: Parameters) -> di
 
 
 def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> Watch | None:
-    """Tell what a GetContextInfo with ``WaitMs`` waits for; None where it waits for nothing.
+    """Return what a GetContextInfo with ``WaitMs`` waits for; None where it waits for nothing.
 
     With ``TaskIds``, it is one of exactly those; otherwise one of those that are unfinished now.
     """
@@ -157,7 +157,7 @@ def _rows(connection: Connection, account: str, parameters: Parameters) -> list[
 
 
 def _owner(parameters: Parameters) -> str:
-    """Give the id of what the tasks are asked of: a session or (ext), without one, a context that is cleared."""
+    """Return the id of what the tasks are asked of: a session or (ext), without one, a context that is cleared."""
     if parameters.text("SessionId") or not parameters.text("ContextId"):
         return parameters.required("SessionId")
     return parameters.text("ContextId")

@@ -48,7 +48,7 @@ def refuse(action: str) -> NoReturn:
 
 
 def with_tool_result(action: str, envelope: dict[str, Any]) -> dict[str, Any]:
-    """Give a refusal, of CallMcpTool also as a tool's result: AgentBay's SDKs show nothing else of its answer."""
+    """Return a refusal, of CallMcpTool also as a tool's result: AgentBay's SDKs show nothing else of its answer."""
     if action != "CallMcpTool":
         return envelope
     text = f"[{envelope['Code']}] {envelope['Message']}"

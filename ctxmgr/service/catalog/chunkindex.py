@@ -73,7 +73,7 @@ class CatalogChunkIndex:
         return found, known
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
-        """Tell where chunks lie; those that no pack holds are absent."""
+        """Return where chunks lie; those that no pack holds are absent."""
         found: dict[bytes, Located] = {}
         with self._catalog.read() as connection:
             for batch in _batches(digests):

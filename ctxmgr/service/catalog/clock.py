@@ -16,12 +16,12 @@ def now_ms() -> int:
 
 
 def epoch_seconds(ms: int | None) -> int:
-    """Give the protocol's epoch seconds; 0 stands for a time that has not come yet."""
+    """Return the protocol's epoch seconds; 0 stands for a time that has not come yet."""
     return 0 if ms is None else ms // 1000
 
 
 def timestamp(ms: int) -> str:
-    """Give the protocol's ISO 8601 text, in UTC, to the second."""
+    """Return the protocol's ISO 8601 text, in UTC, to the second."""
     try:
         moment = _EPOCH + timedelta(milliseconds=ms)
     except OverflowError:

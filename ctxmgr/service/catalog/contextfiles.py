@@ -27,7 +27,7 @@ DIGEST = 32
 
 
 def checked_path(name: str, text: str) -> bytes:
-    """Give the path in a context of a file that a request names.
+    """Return the path in a context of a file that a request names.
 
     Raises:
         ServiceError: no directory could hold such a file.
@@ -49,7 +49,7 @@ def checked_path(name: str, text: str) -> bytes:
 
 
 def find(connection: Connection, context_id: str, path: bytes, *, revision: int | None = None) -> Row[Any] | None:
-    """Give the row of what a context holds at a path, now or at an earlier revision, with when it came there."""
+    """Return the row of what a context holds at a path, now or at an earlier revision, with when it came there."""
     came = (revision_rows.c.context_id == files.c.context_id) & (revision_rows.c.number == files.c.rev_from)
     at = (files.c.context_id == context_id) & (files.c.path == path)
     rows = select(files, revision_rows.c.created_ms).join(revision_rows, came).where(at, _visible(revision))
@@ -57,7 +57,7 @@ def find(connection: Connection, context_id: str, path: bytes, *, revision: int 
 
 
 def find_file(connection: Connection, context_id: str, path: bytes, *, revision: int | None = None) -> Row[Any]:
-    """Give the row of a file with content, as ``find``.
+    """Return the row of a file with content, as ``find``.
 
     Raises:
         ServiceError: there is none, or it is a folder or a link.
@@ -72,12 +72,12 @@ def find_file(connection: Connection, context_id: str, path: bytes, *, revision:
 
 
 def is_folder(connection: Connection, context_id: str, path: bytes) -> bool:
-    """Tell whether a context holds something below a path."""
+    """Whether a context holds something below a path."""
     return connection.execute(_below(context_id, path).limit(1)).first() is not None
 
 
 def entry_of(row: Row[Any]) -> Entry:
-    """Give the entry that a row holds."""
+    """Return the entry that a row holds."""
     chunks = tuple(row.chunks[at : at + DIGEST] for at in range(0, len(row.chunks), DIGEST))
     return Entry(row.kind, row.mode, row.mtime_ns, row.size, row.digest, chunks, row.target)
 
@@ -149,7 +149,7 @@ def delete(connection: Connection, context_id: str, paths: Sequence[bytes], *, r
 
 
 def missing(context_id: str, path: bytes) -> ServiceError:
-    """Give the error for a file that a context does not hold."""
+    """Return the error for a file that a context does not hold."""
     return ServiceError("InvalidFile.NotFound", f"the context {context_id!r} holds no file {show(path)}")
 
 

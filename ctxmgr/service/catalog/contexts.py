@@ -34,7 +34,7 @@ TRANSFER = f"{CONTEXT_PREFIX}transfer-"
 
 
 def checked_name(name: str) -> str:
-    """Give the name back if a context can have it.
+    """Return the name back if a context can have it.
 
     Raises:
         ServiceError: it breaks one of the rules; the message says which.
@@ -60,14 +60,14 @@ def create(connection: Connection, account: str, name: str) -> Row[Any]:
 
 
 def create_transfer(connection: Connection, account: str, session_id: str) -> str:
-    """Make the context for the transfer of a session's files, and give its id, which is its name too."""
+    """Make the context for the transfer of a session's files, and return its id, which is its name too."""
     identifier = TRANSFER + session_id
     _create(connection, account, identifier, identifier)
     return identifier
 
 
 def is_transfer(context_id: str) -> bool:
-    """Tell whether a context is the service's own for the transfer of files."""
+    """Whether a context is the service's own for the transfer of files."""
     return context_id.startswith(TRANSFER)
 
 
@@ -82,7 +82,7 @@ def _create(connection: Connection, account: str, identifier: str, name: str) ->
 
 
 def find(connection: Connection, account: str, context_id: str) -> Row[Any]:
-    """Give an account's context.
+    """Return an account's context.
 
     Raises:
         ServiceError: ``InvalidContext.NotFound``.
@@ -94,7 +94,7 @@ def find(connection: Connection, account: str, context_id: str) -> Row[Any]:
 
 
 def find_named(connection: Connection, account: str, name: str) -> Row[Any] | None:
-    """Give an account's context of a name, or None."""
+    """Return an account's context of a name, or None."""
     return connection.execute(_of(account).where(contexts.c.name == name)).one_or_none()
 
 
@@ -115,7 +115,7 @@ def listed(
 
 
 def rename(connection: Connection, account: str, context_id: str, name: str) -> None:
-    """Give a context another name.
+    """Rename a context.
 
     Raises:
         ServiceError: it does not exist, or the name is taken or not allowed.
@@ -151,7 +151,7 @@ def _remove(connection: Connection, context_id: str) -> None:
 
 
 def missing(context_id: str) -> ServiceError:
-    """Give the error for a context that does not exist for this account."""
+    """Return the error for a context that does not exist for this account."""
     advice = unlike_an_id(context_id) or ": list the contexts to see what there is"
     return ServiceError("InvalidContext.NotFound", f"there is no context {context_id!r}{advice}")
 

@@ -58,7 +58,7 @@ def check_revision(connection: Connection, context_id: str, number: int) -> None
 
 
 def listed(connection: Connection, context_id: str, *, before: int | None, size: int) -> list[Row[Any]]:
-    """Give a context's revisions, latest first: those before a number, at most so many."""
+    """Return a context's revisions, latest first: those before a number, at most so many."""
     rows = select(revisions).where(revisions.c.context_id == context_id)
     if before is not None:
         rows = rows.where(revisions.c.number < before)
@@ -118,7 +118,7 @@ def _was(table: FromClause, context_id: str, revision: int) -> ColumnElement[boo
 
 
 def _same(other: FromClause) -> ColumnElement[bool]:
-    """Tell whether another row is of the same path and version, as `entries.same` has it."""
+    """Whether another row is of the same path and version, as `entries.same` has it."""
     names = ("path", "kind", "mode", "mtime_ns", "digest", "target")
     return and_(*(other.c[name] == files.c[name] for name in names))
 

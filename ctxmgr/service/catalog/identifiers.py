@@ -11,7 +11,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_id(prefix: str) -> str:
-    """Give a new id: the prefix and 110 random bits."""
+    """Return a new id: the prefix and 110 random bits."""
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(22))
 
 

@@ -87,7 +87,7 @@ class Keys:
         return key, text
 
     def all(self) -> list[Key]:
-        """Give all keys, also those that were revoked, oldest first."""
+        """Return all keys, also those that were revoked, oldest first."""
         with self._catalog.read() as connection:
             rows = connection.execute(select(key_rows).order_by(key_rows.c.created_ms, key_rows.c.id))
             return [_key(row) for row in rows]
@@ -113,7 +113,7 @@ class Keys:
         return Key(row.id, row.account, row.name, row.created_ms, row.used_ms, now)
 
     def find(self, text: str) -> Key | None:
-        """Give the key that a text is, if it is one and is good."""
+        """Return the key that a text is, if it is one and is good."""
         prefix, _, rest = text.partition("-")
         identifier, _, secret = rest.partition("-")
         if prefix != PREFIX or not secret or not text.isascii() or "\0" in text:
@@ -133,7 +133,7 @@ class Keys:
 
 
 def checked_account(account: str) -> str:
-    """Give an account's name back if it can be one.
+    """Return an account's name back if it can be one.
 
     Raises:
         ServiceError: it can't.

@@ -46,7 +46,7 @@ def remember(connection: Connection, context_id: str, recycle: Recycle) -> None:
 
 
 def has_rules(connection: Connection) -> bool:
-    """Tell whether anything may ever have to be swept."""
+    """Whether anything may ever have to be swept."""
     return (
         connection.execute(select(lifecycles.c.context_id).where(lifecycles.c.days.is_not(None)).limit(1)).first()
         is not None
@@ -129,7 +129,7 @@ def _sweep(catalog: Catalog, context_id: str, now: int) -> int:
 
 
 def _due(connection: Connection, context_id: str, now: int) -> list[bytes]:
-    """Give the absolute paths of the files whose time is over."""
+    """Return the absolute paths of the files whose time is over."""
     ruled = select(lifecycles.c.path, lifecycles.c.days).where(lifecycles.c.context_id == context_id)
     rules: dict[bytes, int | None] = {row.path: row.days for row in connection.execute(ruled)}
     shortest = min((days for days in rules.values() if days is not None), default=None)

@@ -42,12 +42,12 @@ def page_of(connection: Connection, rows: Select[Any], table: Table, *, token: s
 
 
 def token_of(position: Position) -> str:
-    """Give the ``NextToken`` for what follows a position."""
+    """Return the ``NextToken`` for what follows a position."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
 def read_position(token: str) -> Position:
-    """Give the position a ``NextToken`` stands for.
+    """Return the position a ``NextToken`` stands for.
 
     Raises:
         ServiceError: it is not a token that this service made.

@@ -8,7 +8,7 @@ __all__ = ["reason"]
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line why something failed."""
+    """Return in one line why something failed."""
     if isinstance(error, (CtxmgrError, OSError)):
         return _one_line(error)
     return f"{type(error).__name__}: {_one_line(error)}"

@@ -25,7 +25,7 @@ _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.di
 
 
 def head_of(connection: Connection, context_id: str) -> int:
-    """Give the number of a context's latest revision; 0 for one that was never uploaded to.
+    """Return the number of a context's latest revision; 0 for one that was never uploaded to.
 
     Raises:
         ServiceError: ``InvalidContext.NotFound``.
@@ -39,7 +39,7 @@ def head_of(connection: Connection, context_id: str) -> int:
 
 
 def held_head(connection: Connection, context_id: str) -> int:
-    """Give a context's head, and hold up every other commit to it until the write transaction ends.
+    """Return a context's head, and hold up every other commit to it until the write transaction ends.
 
     Raises:
         ServiceError: ``InvalidContext.NotFound``.
@@ -65,7 +65,7 @@ def ever_held(connection: Connection, context_id: str, path: bytes) -> bool:
 
 
 def rows_below(connection: Connection, context_id: str, prefix: bytes) -> Iterator[Any]:
-    """Give what a context holds now below a prefix ending in "/", in the order of the paths' bytes."""
+    """Return what a context holds now below a prefix ending in "/", in the order of the paths' bytes."""
     rows = (
         select(files.c.path, files.c.kind, files.c.size, files.c.mtime_ns, files.c.rev_from, revisions.c.created_ms)
         .join(revisions, (revisions.c.context_id == files.c.context_id) & (revisions.c.number == files.c.rev_from))
@@ -130,7 +130,7 @@ def commit(
 def uploaded_since(
     connection: Connection, context_id: str, mount: str, *, workspace: str, revision: int
 ) -> dict[bytes, Entry | None]:
-    """Tell what a workspace uploaded after a revision: by relative path what it put last, or None where it ended it."""
+    """Return what a workspace uploaded after a revision: by relative path its last version, or None where it ended."""
     own = (
         select(revisions.c.number)
         .where(revisions.c.context_id == context_id, revisions.c.workspace == workspace, revisions.c.number > revision)
@@ -183,7 +183,7 @@ def _add_parents(found: dict[bytes, Entry]) -> None:
 
 
 def _in_the_way(connection: Connection, context_id: str, mount: bytes) -> Sequence[bytes]:
-    """Give the files and links of the context that lie where the mount path needs directories."""
+    """Return the files and links of the context that lie where the mount path needs directories."""
     above = ancestors(mount)
     if not above:
         return []

@@ -104,7 +104,7 @@ def create(connection: Connection, session: Session) -> None:
 
 
 def find(connection: Connection, account: str, session_id: str) -> Session:
-    """Give an account's session, also one that was deleted lately.
+    """Return an account's session, also one that was deleted lately.
 
     Raises:
         ServiceError: ``InvalidMcpSession.NotFound``.
@@ -117,7 +117,7 @@ def find(connection: Connection, account: str, session_id: str) -> Session:
 
 
 def find_live(connection: Connection, account: str, session_id: str) -> Session:
-    """Give an account's session that has not ended.
+    """Return an account's session that has not ended.
 
     Raises:
         ServiceError: ``InvalidMcpSession.NotFound``.
@@ -175,12 +175,12 @@ def bind(connection: Connection, binding: Binding) -> None:
 
 
 def bindings_of(connection: Connection, session_id: str) -> list[Binding]:
-    """Give a session's bindings in the order they were made."""
+    """Return a session's bindings in the order they were made."""
     return [binding for binding, _ in bound(connection, session_id)]
 
 
 def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
-    """Give a session's bindings in the order they were made, each with its context's name."""
+    """Return a session's bindings in the order they were made, each with its context's name."""
     rows = (
         select(bindings, contexts.c.name)
         .join(contexts, contexts.c.id == bindings.c.context_id)
@@ -191,7 +191,7 @@ def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
 
 
 def policy_of(connection: Connection, session_id: str, context_id: str, mount: str) -> Policy:
-    """Give the policy of a session's binding.
+    """Return the policy of a session's binding.
 
     Raises:
         ServiceError: ``InvalidBinding.NotFound``.
@@ -266,13 +266,13 @@ def settle(connection: Connection, session_id: str) -> None:
 
 
 def ended_roots(connection: Connection) -> list[Session]:
-    """Give the sessions that have ended and whose directory is the service's to remove."""
+    """Return the sessions that have ended and whose directory is the service's to remove."""
     rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
     return [session_of(connection, row) for row in connection.execute(rows).all()]
 
 
 def ended_before(connection: Connection, moment_ms: int) -> list[str]:
-    """Give ids, not too many at once, of sessions that ended before a moment and have nothing left to be removed."""
+    """Return ids, not too many at once, of sessions that ended before a moment and have nothing left to be removed."""
     old = (sessions.c.status == FINISH) & (sessions.c.changed_ms < moment_ms)
     rows = select(sessions.c.id).where(old, ~sessions.c.owns_root).limit(FORGOTTEN_AT_ONCE)
     return list(connection.execute(rows).scalars())
@@ -290,7 +290,7 @@ def forget_root(connection: Connection, session_id: str) -> None:
 
 
 def missing(session_id: str) -> ServiceError:
-    """Give the error for a session that does not exist for this account, or has ended."""
+    """Return the error for a session that does not exist for this account, or has ended."""
     return ServiceError(
         "InvalidMcpSession.NotFound", f"there is no session {session_id!r}, or it has ended: create another one"
     )

@@ -169,20 +169,20 @@ def fail_all_of(connection: Connection, node_id: str, error: str) -> None:
 
 
 def unfinished_of(connection: Connection, node_id: str) -> list[str]:
-    """Give the ids of a node's tasks that have not ended."""
+    """Return the ids of a node's tasks that have not ended."""
     rows = select(tasks.c.id).where(tasks.c.node_id == node_id, tasks.c.finished_ms.is_(None))
     return list(connection.execute(rows).scalars())
 
 
 def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[Row[Any]]:
-    """Give the rows of a session's tasks with these ids, oldest first; unknown ids are absent."""
+    """Return the rows of a session's tasks with these ids, oldest first; unknown ids are absent."""
     return list(connection.execute(_NAMED, {"session": session_id, "ids": ids}))
 
 
 def listed(
     connection: Connection, session_id: str, *, context_id: str = "", path: str = "", mode: str = ""
 ) -> list[Row[Any]]:
-    """Give the latest task's row per context, path and mode, and all that have not ended, oldest first.
+    """Return the latest task's row per context, path and mode, and all that have not ended, oldest first.
 
     Of the paths below mount paths, only those that were synced last are told where no path is asked for.
 
@@ -226,7 +226,7 @@ def task_of(row: Row[Any]) -> Task:
 
 
 def progress_values(progress: Progress) -> dict[str, Any]:
-    """Give the values of a row's columns for progress."""
+    """Return the values of a row's columns for progress."""
     return {
         "files_total": progress.files_total,
         "files_done": progress.files_done,

@@ -49,7 +49,7 @@ class Doorkeeper:
         self._remembered: dict[bytes, tuple[Caller, float]] = {}
 
     def admit(self, key: str) -> Caller:
-        """Give who a key belongs to.
+        """Return the owner of a key.
 
         Raises:
             ServiceError: ``Forbidden.NoKey`` or ``Forbidden.Key``.

@@ -127,7 +127,7 @@ class Answering:
 
 
 def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> Answer:
-    """Give an envelope as an answer."""
+    """Return an envelope as an answer."""
     status = envelope["HttpStatusCode"]
     if status < 500 and envelope["Code"] not in NO_ACTION:
         status = 200

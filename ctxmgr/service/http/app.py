@@ -242,7 +242,7 @@ class App:
         await send_answer(send, exchange.status, body, kind=JSON)
 
     async def _interfered(self, action: str) -> bool:
-        """Let a test interfere; tell whether it wants the answer lost."""
+        """Let a test interfere; return whether it wants the answer lost."""
         if self._interfere is None:
             return False
         interference = await self._interfere(action)

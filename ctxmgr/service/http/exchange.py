@@ -41,7 +41,7 @@ class Exchange:
     began: float = field(default_factory=time.perf_counter)
 
     def close(self, metrics: Metrics) -> None:
-        """Tell that the request is over."""
+        """Signal that the request is over."""
         seconds = time.perf_counter() - self.began
         metrics.answered(self.action, self.code, None if self.parked else seconds)
         if not ACCESS_LOG.isEnabledFor(logging.INFO):

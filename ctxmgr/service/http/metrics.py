@@ -95,7 +95,7 @@ class Metrics:
                     self._count(row)
 
     def text(self) -> bytes:
-        """Give all numbers as Prometheus reads them."""
+        """Return all numbers as Prometheus reads them."""
         try:
             self.count_ended()
         except Exception:

@@ -33,7 +33,7 @@ class ActionRequest:
 
 
 def read_action(query: bytes, headers: Mapping[str, str]) -> str:
-    """Give the action: it stands in the query or in ``x-acs-action``; "" where it is in neither."""
+    """Return the action: it stands in the query or in ``x-acs-action``; "" where it is in neither."""
     try:
         return _parameters(query).get("Action") or headers.get("x-acs-action", "")
     except ServiceError:
@@ -72,7 +72,7 @@ def read_request(query: bytes, headers: Mapping[str, str], body: bytes) -> Actio
 
 
 def base_url(scheme: str, headers: Mapping[str, str], server: tuple[str, int | None] | None) -> str:
-    """Give the URL under which the client reached the service: what it called the host, else the socket's address."""
+    """Return the URL under which the client reached the service: what it called the host, else the socket's address."""
     host = headers.get("host", "")
     if not _HOST.fullmatch(host):
         address, port = server or ("localhost", None)

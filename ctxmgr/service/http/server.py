@@ -96,7 +96,7 @@ class HttpServer:
             raise ServerError(f"the server did not start: {self.failure or 'it took too long'}")
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the server has ended, which it does only when it is stopped or broken; tell whether it has."""
+        """Wait until the server has ended, which it does only when it is stopped or broken; return whether it has."""
         # Not the thread's join, which not every Python lets a signal's handler interrupt.
         return self._ended.wait(seconds)
 
@@ -175,7 +175,7 @@ async def _count_now_and_then(answering: Answering, metrics: Metrics) -> None:
 
 
 def _checked(tls: tuple[str | PathLike[str], str | PathLike[str]] | None) -> tuple[str, str] | None:
-    """Give the files back if a server can use them."""
+    """Return the files back if a server can use them."""
     if tls is None:
         return None
     certificate, key = (str(file) for file in tls)

@@ -19,12 +19,12 @@ JSON = "application/json"
 
 
 def encoded(envelope: Mapping[str, Any]) -> bytes:
-    """Give an envelope as it travels; a file name that is no UTF-8 is escaped."""
+    """Return an envelope as it travels; a file name that is no UTF-8 is escaped."""
     return json.dumps(envelope, separators=(",", ":")).encode()
 
 
 def refusal(error: ServiceError, status: int | None = None) -> bytes:
-    """Give an error as it travels.
+    """Return an error as it travels.
 
     Args:
         status: what ``HttpStatusCode`` says; None for what goes with the code.

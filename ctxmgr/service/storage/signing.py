@@ -56,12 +56,12 @@ class Signer:
         self._key = key
 
     def token(self, grant: Grant) -> str:
-        """Give the token that stands for a grant: text that any URL can hold as it is."""
+        """Return the token that stands for a grant: text that any URL can hold as it is."""
         payload = _encode(grant)
         return f"{_text(payload)}.{_text(self._seal(payload))}"
 
     def grant(self, token: str, method: str) -> Grant:
-        """Give the grant that a token stands for.
+        """Return the grant that a token stands for.
 
         Args:
             token: from a URL.
@@ -89,7 +89,7 @@ class Signer:
 
 
 def load_key(file: Path) -> bytes:
-    """Give the data folder's signing key, made once and for all processes that use the folder.
+    """Return the data folder's signing key, made once and for all processes that use the folder.
 
     Raises:
         DataFolderError: the file can't be used.

@@ -67,7 +67,7 @@ class Queue:
         return task.id
 
     def add_change(self, account: str, context_id: str, mode: str, *, revision: int = 0) -> str:
-        """Queue a clear or a restore of a context, and give its task's id."""
+        """Queue a clear or a restore of a context, and return its task's id."""
         task = tasks.queue_change(self.connection, self.node_id, account, context_id, mode, revision=revision)
         self.added.append((task, context_id))
         return task.id
@@ -194,12 +194,12 @@ class Engine:
                 self._queueing.release()
 
     def progress(self, task_id: str) -> Progress | None:
-        """Give how far a task is that is queued or running in this process; None for any other."""
+        """Return the progress of a task that is queued or running in this process; None for any other."""
         monitor = self._live.get(task_id)
         return None if monitor is None else monitor.progress
 
     def unrecorded_failure(self, task_id: str) -> str:
-        """Give why a task has failed when the catalog could not be told so; "" for any other."""
+        """Return why a task has failed when the catalog could not be told so; "" for any other."""
         return self._unrecorded.get(task_id, "")
 
     def clean_up(self) -> None:

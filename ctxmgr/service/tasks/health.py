@@ -26,7 +26,7 @@ def check(engine: Engine) -> None:
 
 
 def unfinished(engine: Engine) -> dict[str, int]:
-    """Give how many tasks of this process are waiting and how many are running."""
+    """Return how many tasks of this process are waiting and how many are running."""
     counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
     own = counted.where(tasks.c.node_id == engine.node.id, tasks.c.finished_ms.is_(None))
     found = {task_actions.WAITING: 0, task_actions.RUNNING: 0}
@@ -36,7 +36,7 @@ def unfinished(engine: Engine) -> dict[str, int]:
 
 
 def outcome(engine: Engine, task_id: str) -> dict[str, Any]:
-    """Give the row of a task; empty if it is gone."""
+    """Return the row of a task; empty if it is gone."""
     with engine.catalog.read() as connection:
         row = connection.execute(select(tasks).where(tasks.c.id == task_id)).one_or_none()
     return {} if row is None else dict(row._mapping)

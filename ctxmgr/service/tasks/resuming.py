@@ -33,7 +33,7 @@ def leave(connection: Connection, node_id: str, only: Collection[str] | None = N
 
 
 def are_left(connection: Connection) -> bool:
-    """Tell whether there are tasks to take over."""
+    """Whether there are tasks to take over."""
     return connection.execute(select(tasks.c.id).where(_LEFT).limit(1)).first() is not None
 
 

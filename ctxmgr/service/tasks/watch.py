@@ -38,13 +38,13 @@ class Listeners:
         return remove
 
     def notify(self, session_id: str) -> None:
-        """Tell those that listen to a session."""
+        """Notify those that listen to a session."""
         with self._lock:
             entries = list(self._by_session.get(session_id, ()))
         _call(entries)
 
     def notify_all(self) -> None:
-        """Tell everyone, since nothing more will happen."""
+        """Notify everyone, since nothing more will happen."""
         with self._lock:
             entries = [entry for group in self._by_session.values() for entry in group]
         _call(entries)

@@ -62,7 +62,7 @@ class Door:
         return [entry for item in json.loads(status or "[]") for entry in json.loads(item["data"])]
 
     def wait(self, session_id: str, ids: list[str]) -> list[dict[str, Any]]:
-        """Wait for tasks by long polls, and give their entries."""
+        """Wait for tasks by long polls, and return their entries."""
         remaining = list(ids)
         while remaining:
             parameters = {"SessionId": session_id, "TaskIds": remaining, "WaitMs": 30_000}
@@ -88,7 +88,7 @@ class Door:
         return True
 
     def delete_session(self, session_id: str) -> dict[str, Any]:
-        """Delete a session, wait until that is decided, and give its detail."""
+        """Delete a session, wait until that is decided, and return its detail."""
         self.data("DeleteSessionAsync", SessionId=session_id)
         detail = self.data("GetSessionDetail", SessionId=session_id)
         while detail["Status"] == "DELETING":

@@ -244,7 +244,7 @@ LISTS = st.builds(
 
 
 def naively_selected(item: WhiteList, path: str) -> bool:
-    """Say by the rules as they are written, with Python's own expressions, whether a list selects a path."""
+    """Whether a list selects a path, by the rules as they are written, with Python's own expressions."""
 
     def names(text: str, is_regex: bool, candidate: str) -> bool:
         if not is_regex:

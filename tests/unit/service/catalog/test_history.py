@@ -27,7 +27,7 @@ def tasks_of(door: Door, context: str, **parameters: object) -> list[dict[str, A
 
 
 def ended(door: Door, context: str, action: str, **parameters: object) -> dict[str, Any]:
-    """Have a context changed as a whole, wait for the end, and give the task."""
+    """Have a context changed as a whole, wait for the end, and return the task."""
     ids = door.data(action, Id=context, **parameters)["TaskIds"]
     assert door.park(ContextId=context, TaskIds=ids, WaitMs=30_000)
     (task,) = tasks_of(door, context, TaskIds=ids)
