@@ -217,6 +217,23 @@ class TestEmbedded:
             outcomes = [work("parent"), *(child.outcome() for child in children)]
             assert outcomes == [f"{name} {[[True]] * self.CALLS}" for name in names]
 
+    def test_content_is_read_and_compared_in_a_child_as_in_the_parent(self, local: Client, tmp_path: Path) -> None:
+        (tmp_path / "here").mkdir()
+        (tmp_path / "here" / "file").write_text("text")
+        context = local.contexts.get("project", create=True).context
+
+        def round_trip(name: str) -> bool:
+            session = local.sessions.create(tmp_path / "here", {"/": context}).session
+            os.utime(tmp_path / "here" / "file", ns=(1, len(name)))
+            (tmp_path / name).mkdir()
+            uploaded = session.context.sync().success
+            local.sessions.create(tmp_path / name, {"/": context}).raise_for_error()
+            return uploaded and (tmp_path / name / "file").read_text() == "text"
+
+        assert round_trip("parent")
+        assert round_trip("again")
+        assert Child(lambda: round_trip("child")).outcome() == "True"
+
     def test_no_sqlite_connection_crosses_the_fork(self, local: Client, tmp_path: Path) -> None:
         local.contexts.list().raise_for_error()
 

@@ -41,9 +41,10 @@ class BlobStore:
         """Use an object store.
 
         Args:
-            store: where packs are read and, without ``folder``, written.
+            store: where packs are listed and, without ``folder``, read and written.
             folder: the folder behind a local store. obstore renames a local object into place without an fsync, so
-                that a power cut could leave half of it under its name: packs are written into the folder directly.
+                that a power cut could leave half of it under its name; and its threads do not survive a fork, so that
+                a child would wait for them for ever. Packs are read and written in the folder directly.
         """
         self._store = store
         self._folder = folder
@@ -114,7 +115,10 @@ class BlobStore:
         if start == end:
             return memoryview(b"")
         try:
-            data = memoryview(obstore.get_range(self._store, _key(name), start=start, end=end))
+            if self._folder is None:
+                data = memoryview(obstore.get_range(self._store, _key(name), start=start, end=end))
+            else:
+                data = memoryview(_read_range(self._folder / _key(name), start, end))
         except FileNotFoundError as error:
             raise ContentError(f"pack {name} is missing from the blob store") from error
         except (OSError, BaseError) as error:
@@ -160,6 +164,17 @@ class BlobStore:
 
 def _key(name: str) -> str:
     return f"{_PREFIX}/{name[:2]}/{name}"
+
+
+def _read_range(file: Path, start: int, end: int) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, end - start, start)
+        while len(data) < end - start and (more := os.pread(descriptor, end - start - len(data), start + len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -> None:
