@@ -13,7 +13,7 @@ source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = f"ctxmgr {release}"
 
-myst_enable_extensions = ["fieldlist"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
