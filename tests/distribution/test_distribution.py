@@ -97,7 +97,7 @@ def test_without_extras_it_says_which_one_is_missing(built: Path, tmp_path: Path
     python = python_of(tmp_path / "venv")
     run(python, "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
     for statement, extra in (
-        ("import ctxmgr_async", "async"),
+        ("from ctxmgr_async import Client", "async"),
         (f"from ctxmgr import Client; Client.local({str(tmp_path / 'data')!r}).__enter__()", "local"),
     ):
         program = f"try:\n exec({statement!r})\nexcept ImportError as error:\n print(error)"

@@ -75,7 +75,7 @@ def test_the_document_runs(sdk_python: Path, trusted: dict[str, Path], tmp_path:
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
         )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    assert Path(f"{data}.log").read_text().count('"action": "SyncContext", "code": "ok"') == 2
+    assert Path(f"{data}.log").read_text().count('"action": "SyncContext", "code": "ok"') == 6
 
 
 @pytest.mark.timeout(400)
