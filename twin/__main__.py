@@ -29,10 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(problems: list[str], success: str, failure: str) -> int:
-    if problems:
-        sys.stderr.write("\n".join([*problems, failure, ""]))
-    else:
-        sys.stdout.write(f"{success}\n")
+    lines = [*problems, failure if problems else success, ""]
+    (sys.stderr if problems else sys.stdout).write("\n".join(lines))
     return 1 if problems else 0
 
 

@@ -17,9 +17,8 @@ from setuptools.command import sdist as distributing
 
 ROOT = Path(__file__).resolve().parent.parent
 # mypy's trees change from version to version. The others are what the source's types come from.
-GENERATOR = () if (ROOT / "PKG-INFO").is_file() else (
-    "mypy==2.4.1", "unasync==0.6.0", "tokenize-rt>=6", "attrs>=23.2", "types-requests"
-)  # fmt: skip
+NEEDED = ("mypy==2.4.1", "unasync==0.6.0", "tokenize-rt>=6", "attrs>=23.2", "types-requests")
+GENERATOR = () if (ROOT / "PKG-INFO").is_file() else NEEDED
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:

@@ -101,12 +101,9 @@ def _granted(code: str, module: Module, project: Project) -> str:
 
     That is its module's names, and instances under their classes' names in lower case.
     """
-    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    stored = {
-        node.id
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    }
+    found = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
+    names = {node.id for node in found}
+    stored = {node.id for node in found if not isinstance(node.ctx, ast.Load)}
     classes: dict[str, list[str]] = {}
     lines = ["from typing import Any"]
     for each in project.modules.values():
@@ -117,8 +114,6 @@ def _granted(code: str, module: Module, project: Project) -> str:
                     classes.setdefault(name, []).append(alias := f"T{len(lines)}_{name}")
                     lines.append(f"from {each.name} import {node.name} as {alias}")
     for name in sorted(names - stored - set(dir(builtins)) - Module("", "", code).bound()):
-        own = name in module.bound()
-        lines.append(
-            f"from {module.name} import {name}" if own else f"{name}: {' | '.join(classes.get(name, ['Any']))}"
-        )
+        kinds = " | ".join(classes.get(name, ["Any"]))
+        lines.append(f"from {module.name} import {name}" if name in module.bound() else f"{name}: {kinds}")
     return "; ".join(lines)

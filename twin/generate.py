@@ -16,7 +16,7 @@ from .checker import NOTED, run
 from .edits import Edits, TwinRule
 from .examples import docstrings
 from .oracle import Oracle
-from .project import Module, Problem, Refused, load
+from .project import Module, Problem, Refused, load, read
 from .refusals import refusals
 from .settings import PROJECT, Folder, Settings, find_root
 from .waiting import Waits
@@ -52,7 +52,7 @@ class Twins:
                 copied = [file.name for file in source.glob("py.typed")]
                 for name in copied:
                     shutil.copyfile(source / name, twin / name)
-                for name in _present(twin) - {*changes, *copied, *folder.by_hand}:
+                for name in _generated(folder, target) - {*changes, *copied}:
                     (twin / name).unlink()
                 written += [twin / name for name in (*changes, *copied)]
         return written
@@ -64,7 +64,7 @@ def prepare(root: Path, settings: Settings = PROJECT, *, tests: bool = True, cac
     documented = {module: list(docstrings(module, project)) for module in project.twinned}
     programs = [each.program for found in documented.values() for each in found if each.program is not None]
     twinned = [*documented, *programs]
-    oracle = Oracle(project, [project.primitives, *twinned], cache and cache / "source")
+    oracle = Oracle(project, [*project.primitives, *twinned], cache and cache / "source")
     waits = Waits(oracle, project, twinned)
     problems = list(oracle.problems)
 
@@ -99,11 +99,9 @@ def prove(twins: Twins) -> list[Problem]:
 
     Each problem names the line of the source that its line was generated from.
     """
-    folder, modules = twins.settings.package, []
-    for path in (Path(folder.twin, name) for name in twins.below(folder)):
-        name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-        modules.append(Module(name, path.as_posix(), (twins.root / path).read_text("utf-8")))
+    folder = twins.settings.package
     try:
+        modules = [read(twins.root / folder.twin / name, twins.root) for name in twins.below(folder)]
         _, found = run(twins.root, modules, twins.settings.unread, twins.cache and twins.cache / "twin", strict=True)
     except Refused as refused:  # what was generated is not even Python
         found = [(problem, "syntax") for problem in refused.problems]
@@ -124,19 +122,19 @@ def check(root: Path, settings: Settings = PROJECT) -> list[str]:
 
 
 def _differences(folder: Folder, root: Path, fresh: Path) -> Iterator[str]:
-    here, there = _present(root / folder.twin), _present(fresh / folder.twin)
-    for name in sorted({*here, *there, *folder.by_hand}):
+    here, there = _generated(folder, root), _generated(folder, fresh)
+    for name in sorted(here | there):
         shown = f"{folder.twin}/{name}"
         if name not in here:
-            yield f"{shown}: missing" + ("; it is written by hand" if name in folder.by_hand else "")
-        elif name not in {*there, *folder.by_hand}:
+            yield f"{shown}: missing"
+        elif name not in there:
             yield f"{shown}: has no source"
-        elif name in there and not filecmp.cmp(root / shown, fresh / shown, shallow=False):
+        elif not filecmp.cmp(root / shown, fresh / shown, shallow=False):
             yield f"{shown}: differs"
 
 
-def _present(folder: Path) -> set[str]:
-    """Return the files of a folder that count: not what Python and its tools leave there."""
-    files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    hidden = (".", "__pycache__")
-    return {f.as_posix() for f in files if f.suffix != ".pyc" and not any(p.startswith(hidden) for p in f.parts)}
+def _generated(folder: Folder, root: Path) -> set[str]:
+    """Return the files of a twin that count: not those by hand, nor what Python and its tools leave there."""
+    files = (file.relative_to(root / folder.twin) for file in (root / folder.twin).rglob("*") if file.is_file())
+    counted = (file for file in files if file.suffix != ".pyc" and not any(map(file.match, folder.by_hand)))
+    return {file.as_posix() for file in counted if not any(p.startswith((".", "__pycache__")) for p in file.parts)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -84,13 +85,12 @@ class Module:
 
 @dataclass(eq=False)
 class Project:
-    """The modules of a project by their names, and the hand-written primitives, blocking and for asyncio."""
+    """The modules of a project by their names, and the hand-written primitives: blocking ones to those for asyncio."""
 
     root: Path
     settings: Settings
     modules: dict[str, Module]
-    primitives: Module
-    asynchronous: Module
+    primitives: dict[Module, Module]
 
     def __post_init__(self) -> None:
         self.twinned = [module for module in self.modules.values() if module.role in ("twinned", "test")]
@@ -127,24 +127,34 @@ class Project:
 def load(root: Path, settings: Settings, *, tests: bool = True) -> Project:
     """Read a package and its tests; what reaches the primitives by imports is twinned."""
     package = settings.package
-    modules = {module.name: module for module in (_read(f, root) for f in sorted((root / package.source).glob("*.py")))}
-    primitives = modules[f"{package.source}.{package.primitives}"]
+    ours, theirs = (_below(root / folder, root, *package.by_hand) for folder in (package.source, package.twin))
+    both = ours.keys() & theirs.keys()
+    odd = [name for name in ours.keys() ^ theirs.keys() if not fnmatch(name, "*/_[!_]*")]
+    if odd or not both:
+        text = f"{package.source} and {package.twin} must both have it, written by hand"
+        raise Refused(Problem(f"{package.twin}/{name}", 1, text) for name in odd or package.by_hand[:1])
+    modules = {m.name: m for m in (*_below(root / package.source, root, "*.py").values(), *ours.values())}
     imports = {m.name: set(_imports(m, modules)) for m in modules.values() if m.name not in settings.kept}
-    reaching: set[str] = set()
-    while more := {name for name, reached in imports.items() if reached & {primitives.name, *reaching}} - reaching:
-        reaching |= more
+    reaching = primitives = {module.name for module in ours.values()}
+    while more := {name for name, reached in imports.items() if reached & reaching} - reaching:
+        reaching = reaching | more
     for name in reaching:
-        modules[name].role = "twinned"
-    primitives.role = "primitives"
+        modules[name].role = "primitives" if name in primitives else "twinned"
     for tree in settings.tests if tests else ():
-        for module in (_read(file, root) for file in sorted((root / tree.source).rglob("*.py"))):
-            if module.path.removeprefix(f"{tree.source}/") not in tree.one_sided:
+        for name, module in _below(root / tree.source, root, "**/*.py").items():
+            if name not in tree.one_sided:
                 module.role = "test"
                 modules[module.name] = module
-    return Project(root, settings, modules, primitives, _read(root / package.twin / f"{package.primitives}.py", root))
+    return Project(root, settings, modules, {ours[name]: theirs[name] for name in sorted(both)})
 
 
-def _read(file: Path, root: Path) -> Module:
+def _below(folder: Path, root: Path, *patterns: str) -> dict[str, Module]:
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    return {file.relative_to(folder).as_posix(): read(file, root) for file in files}
+
+
+def read(file: Path, root: Path) -> Module:
+    """Return a file as a module of the project below a folder."""
     path = file.relative_to(root)
     name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
     return Module(name, path.as_posix(), file.read_text("utf-8"))

@@ -110,4 +110,5 @@ class _Places(Escapes):
             for name in self.oracle.foreign(node, self.module):
                 banned = BLOCKING if self.module.role == "twinned" else ("time.sleep",)
                 if any(name == each or name.startswith(f"{each}.") for each in banned):
-                    yield node, f"{name}() blocks; put what waits into {self.project.primitives.path} and call that"
+                    home = min(each.path for each in self.project.primitives).removesuffix("/__init__.py")
+                    yield node, f"{name}() blocks; put what waits into {home} and call that"

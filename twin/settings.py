@@ -44,15 +44,14 @@ class Folder:
     source: str
     twin: str
 
-    by_hand: ClassVar[tuple[str, ...]] = ()  # files in the twin's folder that are not generated
+    by_hand: ClassVar[tuple[str, ...]] = ()  # patterns of what is not generated
 
 
 @dataclass(frozen=True)
 class Package(Folder):
     """A package, of which only the top level is twinned: what reaches the primitives, written by hand in both."""
 
-    primitives: ClassVar[str] = "_io"
-    by_hand: ClassVar[tuple[str, ...]] = (f"{primitives}.py",)
+    by_hand: ClassVar[tuple[str, ...]] = ("_io.py", "_io/*.py")  # the primitives, a module or a package
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Waits:
     def __init__(self, oracle: Oracle, project: Project, modules: list[Module]) -> None:
         self.oracle = oracle
         self.modules = modules
-        self.counterparts = dict(_counterparts(project.asynchronous.tree))
+        self.counterparts = dict(each for pair in project.primitives.items() for each in _counterparts(*pair))
         self.kinds: dict[Target, str] = {}  # functions whose calls are awaited, "waits", or return what "iterates"
         self.coroutines: set[Target] = set()  # those that become `async def`
         self.open_ended: set[Target] = set()  # those annotated `-> Waitable[...]`, plain, whose callers await them
@@ -140,8 +140,7 @@ class Waits:
 
     def definition(self, function: Function) -> _Definition:
         """Return the definition that says what a function does: of a primitive, that for asyncio."""
-        is_primitive = function.module.role == "primitives"
-        return self.counterparts.get(function.qualname, function.node) if is_primitive else function.node
+        return self.counterparts.get((function.module, function.qualname), function.node)
 
     def _solve(self) -> None:
         kinds = (ast.Call, ast.With, ast.For, ast.comprehension, ast.Return)
@@ -190,15 +189,15 @@ def own(function: ast.AST) -> Iterator[ast.AST]:
             yield from own(child)
 
 
-def _counterparts(tree: ast.Module) -> Iterator[tuple[str, _Definition]]:
+def _counterparts(ours: Module, theirs: Module) -> Iterator[tuple[tuple[Module, str], _Definition]]:
     """Yield the functions and methods of the asyncio primitives under the names they have in the blocking ones."""
     blocking = {new: old for old, new in DUNDERS.items()}
-    for node in tree.body:
+    for node in theirs.tree.body:
         if isinstance(node, FunctionNode):
-            yield node.name, node
+            yield (ours, node.name), node
         elif isinstance(node, ast.ClassDef):
             methods = (each for each in node.body if isinstance(each, FunctionNode))
-            yield from ((f"{node.name}.{blocking.get(each.name, each.name)}", each) for each in methods)
+            yield from (((ours, f"{node.name}.{blocking.get(each.name, each.name)}"), each) for each in methods)
 
 
 def _kind(definition: _Definition) -> str:

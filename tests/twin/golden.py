@@ -7,7 +7,18 @@ from pathlib import Path
 
 from twin import Package, Problem, Refused, Settings, TestTree, generate, prepare, prove
 
-__all__ = ["CORRECT", "EXPECTED", "GOLDEN", "PROVEN", "REFUSED", "SETTINGS", "check_case", "make", "twin_of"]
+__all__ = [
+    "CORRECT",
+    "EXPECTED",
+    "GOLDEN",
+    "PROVEN",
+    "REFUSED",
+    "SETTINGS",
+    "check_case",
+    "make",
+    "split_primitives",
+    "twin_of",
+]
 
 # What may become of a case: it is twinned rightly, refused at its line of the source, or the second proof finds it.
 CORRECT, REFUSED, PROVEN = "correct", "refused", "second proof"
@@ -26,6 +37,19 @@ def make(root: Path, **modules: str) -> Path:
     for name, text in modules.items():
         (root / "shop" / f"{name}.py").write_text(textwrap.dedent(text), "utf-8")
     return root
+
+
+def split_primitives(root: Path, blocking: str = "shop") -> None:
+    """Make a package of a project's primitives, with a module that only the blocking one has."""
+    for package in (blocking, f"{blocking}_async"):
+        text = (root / package / "_io.py").read_text("utf-8")
+        (root / package / "_io.py").unlink()
+        (root / package / "_io").mkdir()
+        (root / package / "_io" / "wires.py").write_text(text, "utf-8")
+        names = ["Jobs", "Lock", "Waitable", "Wire", "now", "pause", "ticks"]
+        exported = f"from .wires import {', '.join(names)}\n\n__all__ = {names}\n"
+        (root / package / "_io" / "__init__.py").write_text(exported, "utf-8")
+    (root / blocking / "_io" / "_pool.py").write_text("def submit() -> None: ...\n", "utf-8")
 
 
 def twin_of(root: Path, **modules: str) -> str:

@@ -15,7 +15,7 @@ from twin.__main__ import main
 from twin.backend import GENERATOR
 from twin.settings import find_root
 
-from .golden import GOLDEN, SETTINGS, make, twin_of
+from .golden import GOLDEN, SETTINGS, make, split_primitives, twin_of
 
 ROOT = find_root()
 PROBLEM = "def f(x) -> None: x.send('a')\n"
@@ -83,21 +83,27 @@ def test_the_twins_in_place_are_fresh() -> None:
 
 
 @pytest.mark.parametrize("editable", [False, True], ids=["build", "editable"])
-def test_the_build_hook_generates_the_package(tmp_path: Path, editable: bool) -> None:
+@pytest.mark.parametrize("primitives", ["module", "package"])
+def test_the_build_hook_generates_the_package(tmp_path: Path, editable: bool, primitives: str) -> None:
     small_project(tmp_path, module="from ._io import pause\ndef f() -> None: pause(1)\n")
+    by_hand, packages = {"_io.py"}, ["ctxmgr", "ctxmgr_async"]
+    if primitives == "package":
+        split_primitives(tmp_path, "ctxmgr")
+        by_hand, packages = {"_io/__init__.py", "_io/wires.py"}, [*packages, "ctxmgr._io", "ctxmgr_async._io"]
     (tmp_path / "ctxmgr_async" / "gone.py").write_text("stale", "utf-8")
     shutil.copytree(ROOT / "twin", tmp_path / "twin", ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         "import sys; sys.path.insert(0, 'twin')\n"
         "from setuptools import Distribution\n"
         "from backend import build_py\n"
-        "built = build_py(Distribution({'packages': ['ctxmgr', 'ctxmgr_async'], 'script_name': 'setup.py'}))\n"
+        f"built = build_py(Distribution({{'packages': {packages}, 'script_name': 'setup.py'}}))\n"
         f"built.build_lib = 'out'; built.ensure_finalized(); built.editable_mode = {editable}; built.run()\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, check=True, capture_output=True)
     built = tmp_path if editable else tmp_path / "out"
     assert "await pause(1)" in (built / "ctxmgr_async" / "module.py").read_text("utf-8")
-    assert {path.name for path in (built / "ctxmgr_async").glob("*.py")} == {"__init__.py", "_io.py", "module.py"}
+    twin = built / "ctxmgr_async"
+    assert {path.relative_to(twin).as_posix() for path in twin.rglob("*.py")} == {"__init__.py", "module.py", *by_hand}
     assert (tmp_path / "ctxmgr_async" / "module.py").exists() is editable
 
 

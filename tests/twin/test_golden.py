@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from twin import check, generate
+from twin import check, generate, prepare, prove
 
-from .golden import EXPECTED, GOLDEN, SETTINGS
+from .golden import EXPECTED, GOLDEN, SETTINGS, split_primitives
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -127,3 +127,15 @@ def test_generating_removes_what_has_no_source(project: Path) -> None:
     generate(project, SETTINGS)
     assert not (project / "shop_async" / "gone.py").exists()
     assert (project / "shop_async" / "_io.py").exists()
+
+
+def test_primitives_that_are_a_package_give_the_same_twin_and_stay_as_they_are(project: Path) -> None:
+    split_primitives(project)
+    by_hand = files(project / "shop_async" / "_io")
+    generate(project, SETTINGS)
+    twin = files(project / "shop_async")
+    assert {name: text for name, text in twin.items() if not name.startswith("_io/")} == files(EXPECTED / "shop_async")
+    assert files(project / "shop_async" / "_io") == by_hand
+    assert sorted(by_hand) == ["__init__.py", "wires.py"]
+    assert prove(prepare(project, SETTINGS)) == []
+    assert check(project, SETTINGS) == []

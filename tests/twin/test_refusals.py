@@ -10,7 +10,7 @@ import pytest
 
 from twin import Refused, generate, prepare, prove
 
-from .golden import CORRECT, PROVEN, REFUSED, SETTINGS, check_case, make, twin_of
+from .golden import CORRECT, PROVEN, REFUSED, SETTINGS, check_case, make, split_primitives, twin_of
 
 MANAGER = """\
 class C:
@@ -306,6 +306,24 @@ def test_primitives_that_take_other_arguments_are_found_by_the_second_proof(tmp_
     (found,) = proof(root)
     assert found.startswith('shop_async/module.py:3: mypy: Unexpected keyword argument "seconds" for "pause"')
     assert found.endswith("(generated from shop/module.py:3)")
+
+
+@pytest.mark.parametrize("package", ["shop", "shop_async"])
+def test_a_module_of_the_primitives_that_one_package_lacks_is_refused(tmp_path: Path, package: str) -> None:
+    root = make(tmp_path, module="from ._io import pause\n")
+    split_primitives(root)
+    (root / package / "_io" / "clocks.py").write_text("", "utf-8")
+    assert refusal(root) == "shop_async/_io/clocks.py:1: shop and shop_async must both have it, written by hand"
+
+
+def test_a_project_without_primitives_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == "shop_async/_io.py:1: shop and shop_async must both have it, written by hand"
+
+
+def test_what_blocks_is_to_go_into_the_primitives_package(tmp_path: Path) -> None:
+    root = make(tmp_path, module=HEAD + "import time\ndef f() -> None: time.sleep(1)\n")
+    split_primitives(root)
+    assert "put what waits into shop/_io and call that" in refusal(root)
 
 
 def test_what_waits_is_no_implementation_of_a_protocol_in_a_shared_module(tmp_path: Path) -> None:

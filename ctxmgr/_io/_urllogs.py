@@ -1,4 +1,4 @@
-"""Keeps signed URLs out of urllib3's debug lines while they are used: who reads a log must not get at files."""
+"""Keeps credentials and signed URLs out of urllib3's debug lines: who reads a log must get at neither."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
-from ._forks import renewed_in_child
+from ctxmgr._forks import renewed_in_child
 
-__all__ = ["kept_out_of_logs"]
+__all__ = ["keep_credentials_out_of_logs", "kept_out_of_logs"]
+
+_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 
 
 class _HideTargets(logging.Filter):
@@ -52,9 +54,29 @@ _hide = _HideTargets()
 def kept_out_of_logs(target: str) -> Iterator[None]:
     """Hide a URL's path and query, as they are sent, in what urllib3 logs meanwhile."""
     _hide.add(target, 1)
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    for name in _LOGGERS:
         logging.getLogger(name).addFilter(_hide)
     try:
         yield
     finally:
         _hide.add(target, -1)
+
+
+class _RedactCredential(logging.Filter):
+    """Takes the credential out of the one URL that has to carry it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "Authorization=" in (message := record.getMessage()):
+            head, _, rest = message.partition("Authorization=")
+            end = min((rest.find(stop) for stop in '& "' if stop in rest), default=len(rest))
+            record.msg, record.args = f"{head}Authorization=…{rest[end:]}", ()
+        return True
+
+
+_redact = _RedactCredential()
+
+
+def keep_credentials_out_of_logs() -> None:
+    """Redact urllib3's lines, which quote URLs. Called before the first URL that holds a credential."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_redact)

@@ -1,43 +1,24 @@
-"""What requests leaves to us: connections that can be cut from another thread, and its failures in our own words."""
+"""What requests leaves to us: connections that can be cut from another thread, and left to a forked child's parent."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
-import ssl
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.poolmanager import ProxyManager
 
 from ._timedresponse import TimedResponse
-from .config import Config
-from .errors import ConnectionFailed, RequestTimeout, TransportError
-from .protocol import redacted
 
-__all__ = [
-    "FAILURES",
-    "CuttableAdapter",
-    "OwnSession",
-    "keep_credentials_out_of_logs",
-    "leave_to_parent",
-    "root_cause",
-    "transport_error",
-]
-
-FAILURES = (requests.RequestException, HTTPError)
-"""What requests raises, and what urllib3 does where a body is read as it comes."""
+__all__ = ["CuttableAdapter", "OwnSession", "leave_to_parent"]
 
 
 class OwnSession(requests.Session):
@@ -168,63 +149,3 @@ def _break(connection: HTTPConnection) -> None:
         with contextlib.suppress(OSError):
             # the plain socket's shutdown: the TLS one's would pull its state from under a reading thread
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def transport_error(error: Exception, config: Config) -> TransportError:
-    """Put a failure in our own words: the library's quote the whole URL, which may hold the credential."""
-    parts = urlsplit(config.endpoint)
-    where = f"{parts.scheme}://{parts.netloc}"
-    causes = list(_causes(error))
-    reason = redacted(str(causes[-1]) or type(causes[-1]).__name__, config.api_key)
-    unsent = any(isinstance(cause, (NewConnectionError, ssl.SSLCertVerificationError)) for cause in causes)
-    if isinstance(error, requests.ConnectTimeout):
-        text = f"no connection to {where} within {config.connect_timeout:g} s; is the service up and reachable?"
-        return RequestTimeout(text, received=False)
-    if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
-        return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
-    if isinstance(error, requests.exceptions.SSLError):
-        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
-        return ConnectionFailed(f"no trusted connection to {where}: {reason}; {advice}", received=not unsent)
-    if isinstance(error, requests.exceptions.ProxyError):
-        return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=not unsent)
-    if unsent:
-        return ConnectionFailed(f"no connection to {where}: {reason}; is the service running?", received=False)
-    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError)):
-        return ConnectionFailed(f"the connection to {where} broke: {reason}")
-    if len(causes) == 1:
-        reason = type(error).__name__
-    return TransportError(f"the request to {where} failed: {reason}")
-
-
-def root_cause(error: BaseException, config: Config) -> BaseException | None:
-    """Return the innermost cause, which names what happened and not the URL; ``None`` if even that quotes it."""
-    cause = list(_causes(error))[-1]
-    shown = f"{cause!s} {cause!r}"
-    return cause if redacted(shown, config.api_key) == shown else None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-class _RedactCredential(logging.Filter):
-    """Takes the credential out of the one URL that has to carry it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if "Authorization=" in (message := record.getMessage()):
-            head, _, rest = message.partition("Authorization=")
-            end = min((rest.find(stop) for stop in '& "' if stop in rest), default=len(rest))
-            record.msg, record.args = f"{head}Authorization=…{rest[end:]}", ()
-        return True
-
-
-_redact = _RedactCredential()
-
-
-def keep_credentials_out_of_logs() -> None:
-    """Redact urllib3's lines, which quote URLs. Called before the first URL that holds a credential."""
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(_redact)

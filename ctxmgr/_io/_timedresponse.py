@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.client import HTTPResponse
 from typing import Any, BinaryIO, cast
 
-from .patience import Patience
+from ctxmgr.patience import Patience
 
 __all__ = ["TimedResponse", "under"]
 

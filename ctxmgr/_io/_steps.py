@@ -15,7 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 
-from ._forks import renewed_in_child
+from ctxmgr._forks import renewed_in_child
+
 from ._pool import DaemonPool
 
 __all__ = ["Repeating", "Steps"]
