@@ -52,7 +52,8 @@ def python_of(environment: Path) -> Path:
 def test_wheel_holds_the_twin_and_not_the_tools(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"ctxmgr/client.py", "ctxmgr_async/client.py", "ctxmgr/py.typed", "ctxmgr_async/py.typed"} <= set(names)
+    wanted = ("client.py", "py.typed", "_io/__init__.py", "_io/http.py")
+    assert {f"{package}/{name}" for package in ("ctxmgr", "ctxmgr_async") for name in wanted} <= set(names)
     assert not [name for name in names if name.startswith(("twin/", "tests/"))]
 
 
