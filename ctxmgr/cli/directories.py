@@ -1,16 +1,17 @@
-"""The directory that is synced: what it must be before anything is begun."""
+"""The directory that is synced: what it must be, and where it must lie, before anything is begun."""
 
 from __future__ import annotations
 
 import os
 import stat
 
+from ctxmgr._embedded import data_folder
 from ctxmgr.oserrors import described
 
-from .invocation import Failure
-from .wording import shown
+from .clients import is_server
+from .output import Failure, Invocation, shown
 
-__all__ = ["checked_directory", "checked_place", "is_empty", "made_directory"]
+__all__ = ["check_apart", "checked_directory", "checked_place", "is_empty", "made_directory"]
 
 
 def checked_directory(path: str) -> str:
@@ -63,6 +64,22 @@ def is_empty(directory: str) -> bool:
             return next(entries, None) is None
     except OSError:
         return False
+
+
+def check_apart(invocation: Invocation, directory: str) -> None:
+    """Refuse to sync a directory with the data folder in it, or the other way round, before either is touched.
+
+    Raises:
+        Failure: one lies in the other.
+    """
+    if is_server(invocation):
+        return
+    folder = os.path.realpath(data_folder(invocation.data))
+    if os.path.commonpath([folder, directory]) in (folder, directory):
+        raise Failure(
+            f"{shown(directory)} and the data folder {shown(folder)} lie one in the other: "
+            "name another data folder with --data, or another directory"
+        )
 
 
 def _check(named: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands share, and what is refused of any option."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import click
 
-from .invocation import Invocation
+from .output import Invocation
 
-__all__ = ["answering", "data_option", "named", "places"]
+__all__ = ["answering", "data_option", "help_unless_told", "named", "places"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -19,6 +19,13 @@ def named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     if value == "":
         raise click.BadParameter("it is empty", ctx, parameter)
     return value
+
+
+def help_unless_told(ctx: click.Context) -> None:
+    """Show a group's help where no command is given; nothing was done, so that is no success."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
 def data_option(function: _F) -> _F:

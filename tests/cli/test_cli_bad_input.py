@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from ctxmgr.cli.app import command as click_command
+from ctxmgr.cli.commands import COMMANDS, load
 from tests.cli.commandline import Command
 
 
@@ -199,15 +201,19 @@ def test_version_and_help(command: Command) -> None:
 
 
 def test_every_command_and_option_has_a_help(command: Command) -> None:
-    def walk(group: click.Group, path: list[str]) -> None:
-        for name, each in group.commands.items():
+    def walk(commands: Mapping[str, click.Command], path: list[str]) -> None:
+        for name, each in commands.items():
             assert each.help, name
             assert all(parameter.help for parameter in each.params if isinstance(parameter, click.Option)), name
             assert command(*path, name, "--help").status == 0
             if isinstance(each, click.Group):
-                walk(each, [*path, name])
+                walk(each.commands, [*path, name])
 
-    walk(click_command, [])
+    walk({name: load(name) for name in COMMANDS}, [])
+
+
+def test_the_list_of_commands_has_the_first_line_of_each_help() -> None:
+    assert {name: load(name).get_short_help_str(100) for name in COMMANDS} == COMMANDS
 
 
 def test_click_itself_runs_it_to_the_same_end(command: Command, workspace: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ctxmgr.cli import syncing
+from ctxmgr.cli.commands import COMMANDS, sync
 from tests.cli.commandline import Command, environment
 
 
@@ -46,12 +46,23 @@ def test_what_draws_the_bar_is_imported_only_to_draw_it(command: Command, worksp
     assert _python(command, code).stdout.splitlines()[-1] == "[]"
 
 
-def test_help_and_version_do_not_import_the_service(command: Command) -> None:
+@pytest.mark.parametrize("line", [["--version"], ["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_and_version_do_not_import_what_is_heavy(command: Command, line: list[str]) -> None:
+    heavy = {"rich", "sqlalchemy", "obstore", "msgspec", "requests", "ctxmgr.client", "ctxmgr.engine", "ctxmgr.service"}
     code = (
-        "import sys; from ctxmgr.cli import main; main(['--version']); "
-        "print(sorted({'rich', 'sqlalchemy', 'ctxmgr.service'} & sys.modules.keys()))"
+        f"import sys; from ctxmgr.cli import main; assert main({line}) == 0; "
+        f"print(sorted({heavy} & sys.modules.keys()))"
     )
     assert _python(command, code).stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("line", "imported"), [(["--version"], []), (["--help"], []), (["key", "--help"], ["key"])])
+def test_only_the_command_that_runs_is_imported(command: Command, line: list[str], imported: list[str]) -> None:
+    code = (
+        f"import sys; from ctxmgr.cli import main; assert main({line}) == 0; "
+        "print([name.rpartition('.')[2] for name in sys.modules if name.startswith('ctxmgr.cli.commands.')])"
+    )
+    assert _python(command, code).stdout.splitlines()[-1] == str(imported)
 
 
 def test_python_m_is_the_command(command: Command, workspace: Path) -> None:
@@ -101,7 +112,7 @@ def test_the_unexpected_is_one_sentence(command: Command, workspace: Path, monke
     def break_down(*args: object) -> None:
         raise KeyError("some\nthing\x1b[31m")
 
-    monkeypatch.setattr(syncing, "kept_session", break_down)
+    monkeypatch.setattr(sync, "kept_session", break_down)
     sentence = command.sync("workspace").failed()
     assert sentence.startswith("unexpected KeyError: ")
     assert sentence.endswith("CTXMGR_DEBUG=1 shows where it came from")
@@ -113,7 +124,7 @@ def test_the_unexpected_shows_where_it_came_from_when_asked(
     def break_down(*args: object) -> None:
         raise KeyError("something")
 
-    monkeypatch.setattr(syncing, "kept_session", break_down)
+    monkeypatch.setattr(sync, "kept_session", break_down)
     monkeypatch.setenv("CTXMGR_DEBUG", "1")
     ended = command.sync("workspace")
     assert ended.status == 1

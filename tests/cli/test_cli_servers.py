@@ -12,7 +12,8 @@ import attrs
 import pytest
 
 from ctxmgr import Client, retry
-from ctxmgr.cli import reach, watching
+from ctxmgr.cli import progress
+from ctxmgr.service.api import rootproof
 from tests.cli.commandline import Command, tree
 from tests.cli.served import Answering, proven, serving
 from tests.support.scripted import Dropped, Raw, Recorded, ScriptedServer
@@ -157,9 +158,9 @@ def test_a_server_that_takes_no_notice_of_the_root_uploads_nothing_and_is_no_suc
 def test_a_server_that_falls_silent_is_given_up_and_that_is_no_success(
     command: Command, workspace: Path, served: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_SILENCE", 0.1)
-    monkeypatch.setattr(watching, "_BEFORE_BAR", 0.01)
-    monkeypatch.setattr(watching, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(progress, "_SILENCE", 0.1)
+    monkeypatch.setattr(progress, "_BEFORE_BAR", 0.01)
+    monkeypatch.setattr(progress, "_BETWEEN_LOOKS", 0.01)
     served.script("GetContextInfo", {"Success": True, "Data": None}, Dropped())
     ended = command.sync("workspace", "--json")
     assert ended.status == 1
@@ -262,7 +263,7 @@ def test_a_directory_that_nothing_can_be_written_to_is_not_proven(
     def full(path: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr(reach, "written_proof", full)
+    monkeypatch.setattr(rootproof, "written_proof", full)
     assert (
         "to prove it: No space left on device; make room on that disk, and try again"
         in command.sync("workspace").failed()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxmgr.cli.wording import counted, moment, one_line, quoted, shown, size_of
+from ctxmgr.cli.output import counted, moment, one_line, quoted, shown, size_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where the contexts are: a data folder of this machine, or a server; from the command line, then the environment."""
+"""The client of what the options and the environment name, a data folder of this machine or a server; what it finds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ctxmgr._embedded import data_folder
-from ctxmgr.client import Client
+from ctxmgr.errors import NotFoundError
 
-from .invocation import Failure, Invocation
-from .wording import shown
+from .output import Failure, Invocation, quoted
 
-__all__ = ["check_apart", "existing_client", "is_server", "open_client"]
+if TYPE_CHECKING:
+    from ctxmgr.client import Client
+    from ctxmgr.results import Context
+
+__all__ = ["check_name", "existing_client", "existing_context", "find_context", "is_server", "open_client"]
 
 _MARKER = "ctxmgr.json"
 
@@ -27,6 +31,8 @@ def open_client(invocation: Invocation) -> Client:
         CtxmgrError: the data folder or the endpoint can't be used.
         Failure: a server is named, and no key for it.
     """
+    from ctxmgr.client import Client
+
     endpoint = _endpoint(invocation)
     if endpoint is None:
         return Client.local(data_folder(invocation.data))
@@ -51,20 +57,50 @@ def existing_client(invocation: Invocation) -> Iterator[Client | None]:
         yield client
 
 
-def check_apart(invocation: Invocation, directory: str) -> None:
-    """Refuse to sync a directory with the data folder in it, or the other way round, before either is touched.
+@contextmanager
+def existing_context(invocation: Invocation, name: str) -> Iterator[tuple[Client, Context]]:
+    """Return the context of a name, and a client that has it.
 
     Raises:
-        Failure: one lies in the other.
+        Failure: there is none.
+        CtxmgrError: that can't be told.
     """
-    if _endpoint(invocation) is not None:
-        return
-    folder = os.path.realpath(data_folder(invocation.data))
-    if os.path.commonpath([folder, directory]) in (folder, directory):
-        raise Failure(
-            f"{shown(directory)} and the data folder {shown(folder)} lie one in the other: "
-            "name another data folder with --data, or another directory"
-        )
+    with existing_client(invocation) as client:
+        context = find_context(client, name)
+        if client is None or context is None:
+            raise Failure(f"there is no context {quoted(name)}: 'ctxmgr context list' shows those there are")
+        yield client, context
+
+
+def find_context(client: Client | None, name: str) -> Context | None:
+    """Return the context of a name; ``None`` if there is none.
+
+    Raises:
+        CtxmgrError: that can't be told.
+    """
+    check_name(name)
+    if client is None:
+        return None
+    try:
+        return client.contexts.get(name).context
+    except NotFoundError as error:
+        if error.code == "InvalidContext.NotFound":
+            return None
+        raise
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that can't be sent at all; the service has further rules for the names of new contexts.
+
+    Raises:
+        Failure: it can't.
+    """
+    if not name.strip():
+        raise Failure("the name of the context is blank: give one of 1 to 255 characters")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Failure(f"the name {quoted(name)} is not UTF-8, and a context's name must be") from None
 
 
 def is_server(invocation: Invocation) -> bool:

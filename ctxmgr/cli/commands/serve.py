@@ -16,10 +16,9 @@ from contextlib import suppress
 import click
 
 from ctxmgr._embedded import data_folder
-
-from .invocation import Failure, Invocation, complain
-from .signals import Interrupted
-from .wording import quoted, shown
+from ctxmgr.cli.exit import Interrupted
+from ctxmgr.cli.options import data_option
+from ctxmgr.cli.output import Failure, Invocation, complain, quoted, shown
 
 __all__ = ["serve"]
 
@@ -27,6 +26,39 @@ _FILES = 65_536
 _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
 
 
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The name or address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8700,
+    show_default=True,
+    help="The port to listen at; 0 takes a free one.",
+)
+@click.option(
+    "--root",
+    "roots",
+    metavar="[ACCOUNT=]DIR",
+    multiple=True,
+    help="Let sessions of an account (default: local) work in DIR and below. Without it they get directories of their "
+    "own in the data folder. Repeatable.",
+)
+@click.option("--tls-cert", metavar="FILE", type=click.Path(), help="Serve HTTPS with this certificate and its chain.")
+@click.option("--tls-key", metavar="FILE", type=click.Path(), help="The key of that certificate.")
+@click.option("--url", metavar="URL", default="", help="What clients call the server, if a proxy stands before it.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Syncs that run at the same time."
+)
+@click.option(
+    "--grace",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    default=30.0,
+    show_default=True,
+    help="How long running syncs may take to finish after the first SIGTERM or SIGINT; the second one ends at once.",
+)
+@data_option
+@click.pass_obj
 def serve(
     invocation: Invocation,
     *,
@@ -39,11 +71,11 @@ def serve(
     workers: int,
     grace: float,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve the contexts of the data folder over HTTP.
 
-    Raises:
-        Failure: a root is no directory, or the server broke.
-        CtxmgrError: the data folder, the address or the certificate can't be used.
+    Prints the address when it is ready, and writes an access log to the standard error stream, as lines of JSON.
+    Clients need a key: see 'ctxmgr key create'. The key in CTXMGR_API_KEY, if there is one, opens the account local
+    too. /healthz and /metrics need none.
     """
     if invocation.endpoint is not None:
         raise click.UsageError("a server serves a data folder: give --data instead of --endpoint")

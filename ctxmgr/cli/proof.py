@@ -1,17 +1,18 @@
-"""Whether a server reaches a directory of this machine: a path alone would name one of the server's own machine."""
+"""Proof that a server reaches a directory of this machine: a path alone would name one of the server's own."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from ctxmgr.client import Client
 from ctxmgr.oserrors import described
 from ctxmgr.protocol import error_of
-from ctxmgr.service.api.rootproof import written_proof
 
-from .access import is_server
-from .invocation import Failure, Invocation
-from .wording import shown
+from .clients import is_server
+from .output import Failure, Invocation, shown
+
+if TYPE_CHECKING:
+    from ctxmgr.client import Client
 
 __all__ = ["check_reached"]
 
@@ -45,6 +46,8 @@ def check_reached(invocation: Invocation, client: Client | None, directory: str)
 
 def _problem(client: Client, directory: str) -> str:
     """Return why the proof fails; empty if it does not."""
+    from ctxmgr.service.api.rootproof import written_proof
+
     for _ in range(_ATTEMPTS):
         try:
             with written_proof(directory) as (name, token):

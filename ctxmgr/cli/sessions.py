@@ -1,81 +1,26 @@
-"""Finds contexts by name, and the session that is kept for a directory and a context from one run to the next."""
+"""The session that is kept for a directory and a context from one run to the next."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from ctxmgr.client import Client
-from ctxmgr.errors import CtxmgrError, NotFoundError
+from ctxmgr.errors import CtxmgrError
 from ctxmgr.policies import Binding, DownloadPolicy, SyncPolicy, UploadPolicy
-from ctxmgr.results import Context
-from ctxmgr.sessions import Session
 
-from .invocation import Failure
-from .wording import quoted
+if TYPE_CHECKING:
+    from ctxmgr.client import Client
+    from ctxmgr.results import Context
+    from ctxmgr.sessions import Session
 
-__all__ = [
-    "MOUNT",
-    "check_name",
-    "existing_context",
-    "find_context",
-    "forget_sessions",
-    "kept_session",
-    "session_of",
-    "sessions_of",
-    "temporary_session",
-]
+__all__ = ["MOUNT", "forget_sessions", "kept_session", "session_of", "sessions_of", "temporary_session"]
 
 MOUNT = "/"
 _ROOT = "ctxmgr.root"
 _CONTEXT = "ctxmgr.context"
 _ON_DEMAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
-
-
-def check_name(name: str) -> str:
-    """Return the name back if it can be sent at all; the service has further rules for the names of new contexts.
-
-    Raises:
-        Failure: it can't.
-    """
-    if not name.strip():
-        raise Failure("the name of the context is blank: give one of 1 to 255 characters")
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise Failure(f"the name {quoted(name)} is not UTF-8, and a context's name must be") from None
-    return name
-
-
-def find_context(client: Client | None, name: str) -> Context | None:
-    """Return the context of a name; ``None`` if there is none.
-
-    Raises:
-        CtxmgrError: that can't be told.
-    """
-    check_name(name)
-    if client is None:
-        return None
-    try:
-        return client.contexts.get(name).context
-    except NotFoundError as error:
-        if error.code == "InvalidContext.NotFound":
-            return None
-        raise
-
-
-def existing_context(client: Client | None, name: str) -> Context:
-    """Return the context of a name.
-
-    Raises:
-        Failure: there is none.
-        CtxmgrError: that can't be told.
-    """
-    context = find_context(client, name)
-    if context is None:
-        raise Failure(f"there is no context {quoted(name)}: 'ctxmgr context list' shows those there are")
-    return context
 
 
 def session_of(client: Client, directory: str, context: Context) -> Session | None:

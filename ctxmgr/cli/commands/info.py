@@ -1,42 +1,46 @@
-"""``ctxmgr info``: tell which contexts are kept for a directory, and how their last syncs went."""
+"""``ctxmgr info``: show which contexts are kept for a directory, and how their last syncs went."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ctxmgr.client import Client
+import click
+
+from ctxmgr.cli.clients import existing_client
+from ctxmgr.cli.options import answering, named, places
+from ctxmgr.cli.output import Failure, Invocation, counted, moment, one_line, shown, size_of
+from ctxmgr.cli.proof import check_reached
+from ctxmgr.cli.report import conflict_lines, sync_facts
+from ctxmgr.cli.sessions import MOUNT, sessions_of
 from ctxmgr.errors import NotFoundError
-from ctxmgr.results import ContextStatusData
 
-from .access import existing_client
-from .conflicts import conflict_facts, conflict_lines
-from .invocation import Failure, Invocation
-from .kept import MOUNT, sessions_of
-from .reach import check_reached
-from .syncing import skipped_facts
-from .wording import counted, moment, one_line, shown, size_of
+if TYPE_CHECKING:
+    from ctxmgr.client import Client
+    from ctxmgr.results import ContextStatusData
 
 __all__ = ["info"]
 
 _MODES = ("upload", "download")
-_Tasks = dict[str, ContextStatusData]
+_Tasks = dict[str, "ContextStatusData"]
 
 
-def info(invocation: Invocation, path: str) -> None:
-    """Answer with the contexts that are kept for a directory.
-
-    Raises:
-        Failure: there are none.
-    """
-    directory = os.path.realpath(path)
-    invocation.facts |= {"directory": directory, "contexts": []}
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=named)
+@answering
+@places
+@click.pass_obj
+def info(invocation: Invocation, directory: str) -> None:
+    """Show the last uploads and downloads of DIR."""
+    real = os.path.realpath(directory)
+    invocation.facts |= {"directory": real, "contexts": []}
     with existing_client(invocation) as client:
-        check_reached(invocation, client, directory)
-        found = _kept(client, directory) if client is not None else []
+        check_reached(invocation, client, real)
+        found = _kept(client, real) if client is not None else []
     if not found:
-        raise Failure(f"no context is kept for {shown(path)}: run 'ctxmgr sync {shown(path)} --context NAME'")
+        place = shown(directory)
+        raise Failure(f"no context is kept for {place}: run 'ctxmgr sync {place} --context NAME'")
     lines = [line for name, _, tasks in found for line in _lines(invocation, name, tasks)]
     invocation.answer(lines, contexts=[_facts(name, context_id, tasks) for name, context_id, tasks in found])
 
@@ -102,13 +106,5 @@ def _task(task: ContextStatusData | None) -> dict[str, Any] | None:
         "error": task.error_message or None,
         "start_time": moment(task.start_time),
         "finish_time": moment(task.finish_time),
-        "revision": task.revision or None,
-        "files": task.files,
-        "deleted": task.deleted,
-        "bytes": task.bytes,
-        "nothing_to_sync": task.nothing_to_sync,
-        "skipped": skipped_facts(task.skipped),
-        "kept_local": task.kept_local,
-        "conflicts": conflict_facts(task.conflicts),
-        "conflicts_total": task.conflicts_total,
+        **sync_facts(task),
     }

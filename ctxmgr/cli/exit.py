@@ -1,13 +1,16 @@
-"""How the command ends: an exit status, and on failure one sentence, whatever happened."""
+"""How the command ends: an exit status, and on failure one sentence, whatever happened or which signal came."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 import click
@@ -15,13 +18,20 @@ import click
 from ctxmgr.errors import ApiError, CtxmgrError
 from ctxmgr.oserrors import described
 
-from .invocation import Failure, Invocation, Unread, complain, discard
-from .signals import Interrupted, interruptible
-from .wording import one_line, shown
+from .output import Failure, Invocation, Unread, complain, discard, one_line, shown
 
-__all__ = ["run", "sentence_of"]
+__all__ = ["Interrupted", "run"]
 
 FAILURE, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Interrupted(BaseException):
+    """A signal asked the command to end. Not a KeyboardInterrupt, which click would turn into a word of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
 
 
 def run(command: Callable[[Invocation], object]) -> int:
@@ -36,7 +46,7 @@ def run(command: Callable[[Invocation], object]) -> int:
         _show_everything(stream)
     with _held_warnings(debug) as warnings:
         try:
-            with interruptible():
+            with _interruptible():
                 status = command(invocation)
         except (Unread, SystemExit):
             # click exits on its own when nobody reads its help.
@@ -51,7 +61,7 @@ def run(command: Callable[[Invocation], object]) -> int:
         return status if isinstance(status, int) else 0
 
 
-def sentence_of(error: BaseException) -> str:
+def _sentence_of(error: BaseException) -> str:
     """Return in one sentence why something failed."""
     if isinstance(error, ApiError):
         return f"{error.message} [{error.code}]" if error.code else error.message
@@ -79,7 +89,7 @@ def _ended_by(error: BaseException, invocation: Invocation) -> int:
             invocation.fail(error.format_message())
             status = error.exit_code
         elif isinstance(error, Exception):
-            invocation.fail(sentence_of(error))
+            invocation.fail(_sentence_of(error))
             status = FAILURE
         else:
             raise error
@@ -125,3 +135,27 @@ class _Held(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] == "ctxmgr":
             self._messages.append(record.getMessage())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise Interrupted here when a signal comes that would end the process; the second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # What the caller ignores, as nohup and a shell's background jobs do, stays ignored.
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    taken = {number: handler for number in _ENDING if (handler := signal.getsignal(number)) in usual}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)

@@ -1,0 +1,28 @@
+"""The commands of ``ctxmgr``, one module each: it declares the command and carries it out.
+
+A module may import what ``ctxmgr.cli`` shares, and no other command; what is heavy it imports when it runs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+__all__ = ["COMMANDS", "load"]
+
+COMMANDS = {
+    "context": "List, create, rename and delete contexts.",
+    "file": "Look at the files of a context, and fetch one.",
+    "info": "Show the last uploads and downloads of DIR.",
+    "key": "Create, list and revoke the keys of 'ctxmgr serve'.",
+    "serve": "Serve the contexts of the data folder over HTTP.",
+    "sync": "Bring DIR and a context to the same state.",
+}
+
+
+def load(name: str) -> click.Command:
+    """Return a command, importing its module."""
+    command = getattr(import_module(f"{__name__}.{name}"), name)
+    assert isinstance(command, click.Command), f"{name} is declared in the module of its name"
+    return command

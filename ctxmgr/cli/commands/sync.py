@@ -1,0 +1,229 @@
+"""``ctxmgr sync``: bring a directory and a context to the same state, and say truthfully whether that is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from ctxmgr.arguments import SyncMode
+from ctxmgr.cli.clients import existing_client, find_context, is_server, open_client
+from ctxmgr.cli.directories import check_apart, checked_directory, checked_place, is_empty, made_directory
+from ctxmgr.cli.exit import Interrupted
+from ctxmgr.cli.options import answering, named, places
+from ctxmgr.cli.output import Failure, Invocation, counted, note, quoted, shown
+from ctxmgr.cli.progress import run_sync
+from ctxmgr.cli.proof import check_reached
+from ctxmgr.cli.report import conflict_lines, plan_facts, plan_lines, sync_facts, sync_line, tell_skipped
+from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session
+
+if TYPE_CHECKING:
+    from ctxmgr.client import Client
+    from ctxmgr.results import Context, ContextPlanResult, ContextSyncResult
+    from ctxmgr.sessions import Session
+
+__all__ = ["sync"]
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(readable=False), callback=named)
+@click.option("--context", "-c", "name", metavar="NAME", required=True, help="The context to sync with.")
+@click.option(
+    "--mode",
+    type=click.Choice(["upload", "download"]),
+    default="upload",
+    show_default=True,
+    help="upload: to the context, which is made if there is none. download: to DIR, likewise.",
+)
+@click.option("--dry-run", "-n", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--force", is_flag=True, help="Download also what DIR has changed; its versions go to history first.")
+@click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
+@answering
+@places
+@click.pass_obj
+def sync(
+    invocation: Invocation, directory: str, name: str, mode: SyncMode, dry_run: bool, force: bool, allow_empty: bool
+) -> None:
+    """Bring DIR and a context to the same state.
+
+    What changed on one side only is taken from there. What changed on both is taken from where the sync comes from,
+    and the other version stays in the context's history: each such conflict is named, with how to get it. The exit
+    status is 0 only if it is proven done.
+    """
+    if force and mode != "download":
+        raise click.UsageError("--force goes with --mode download: an upload gives up nothing that DIR has")
+    # Known before it begins, so that a failure shows every key too.
+    invocation.facts |= {
+        "mode": mode,
+        "context": name,
+        "directory": os.path.realpath(directory),
+        "revision": None,
+        "files": 0,
+        "deleted": 0,
+        "bytes": 0,
+        "nothing_to_sync": False,
+        "skipped": [],
+        "kept_local": 0,
+        "conflicts": [],
+        "conflicts_total": 0,
+    }
+    asked = _Sync(invocation, directory, name, mode, force, allow_empty)
+    if dry_run:
+        asked.preview()
+    elif mode == "upload":
+        asked.upload()
+    else:
+        asked.download()
+
+
+@attrs.frozen
+class _Sync:
+    """A sync as it was asked for.
+
+    Attributes:
+        path: the directory, as the user named it.
+        name: the context's name; an upload makes the context if there is none.
+        force: download also over what only the directory has changed.
+        allow_empty: upload also a directory that was emptied.
+    """
+
+    invocation: Invocation
+    path: str
+    name: str
+    mode: SyncMode
+    force: bool
+    allow_empty: bool
+
+    def upload(self) -> None:
+        directory = checked_directory(self.path)
+        check_apart(self.invocation, directory)
+        with open_client(self.invocation) as client:
+            check_reached(self.invocation, client, directory)
+            context = find_context(client, self.name) or client.contexts.create(self.name).context
+            session = kept_session(client, directory, context)
+            self._check_not_emptied(session, directory, context)
+            result = self._run(client, session, context)
+        self._answer(result)
+
+    def download(self) -> None:
+        # Looked for before anything is made: neither a data folder nor the directory appear for nothing.
+        with existing_client(self.invocation) as client:
+            context = self._to_restore(client)
+            assert client is not None, "a context was found, so there is where it was found"
+            check_apart(self.invocation, os.path.realpath(self.path))
+            check_reached(self.invocation, client, checked_place(self.path))
+            directory = made_directory(self.path)
+            result = self._run(client, kept_session(client, directory, context), context)
+        self._answer(result)
+
+    def preview(self) -> None:
+        """Answer with what it would do, and leave everything as it is."""
+        self.invocation.facts["dry_run"] = True
+        uploads = self.mode == "upload"
+        directory = checked_directory(self.path) if uploads else checked_place(self.path)
+        check_apart(self.invocation, directory)
+        with existing_client(self.invocation) as client:
+            check_reached(self.invocation, client, directory)
+            context = find_context(client, self.name) if uploads else self._to_restore(client)
+            is_new = client is None or context is None
+            if client is None or context is None:
+                plan = _plan_of_new(directory, self.name)
+            else:
+                plan = self._plan(client, directory, context)
+        if not self.invocation.json:
+            tell_skipped(plan.skipped)
+        lines = plan_lines(plan, self.mode, self.name, is_new=is_new)
+        self.invocation.answer(lines, **plan_facts(plan, is_new=is_new))
+
+    def _to_restore(self, client: Client | None) -> Context:
+        """Return the context that is to be downloaded.
+
+        Raises:
+            Failure: there is none, so that there is nothing to restore.
+        """
+        context = find_context(client, self.name)
+        if context is None:
+            raise Failure(
+                f"there is no context {quoted(self.name)} to restore {shown(self.path)} from: "
+                "'ctxmgr context list' shows those there are, and an upload makes a new one"
+            )
+        return context
+
+    def _check_not_emptied(self, session: Session, directory: str, context: Context) -> None:
+        """Refuse to upload a directory that has lost everything: it is more often unmounted than emptied on purpose.
+
+        Raises:
+            Failure: uploading it would delete everything in the context.
+        """
+        if self.allow_empty or not is_empty(directory):
+            return
+        plan = session.context.plan(context.id, MOUNT, "upload").raise_for_error()
+        if plan.changes:
+            raise Failure(
+                f"{shown(self.path)} is empty, and uploading that would delete everything in {quoted(context.name)} "
+                f"({counted(len(plan.changes), 'path')}): give --allow-empty if that is meant, "
+                "or --mode download to bring the files back"
+            )
+
+    def _run(self, client: Client, session: Session, context: Context) -> ContextSyncResult:
+        remote, quiet = is_server(self.invocation), self.invocation.json
+        try:
+            return run_sync(client, session, context, self.mode, force=self.force, remote=remote, quiet=quiet)
+        except Interrupted:
+            # Told before the client is closed, which may take a moment.
+            rest = "the server may still finish it" if remote else "run it again to go on where it stopped"
+            self.invocation.fail(f"interrupted before the {self.mode} was proven done; {rest}")
+            raise
+
+    def _answer(self, result: ContextSyncResult) -> None:
+        self.invocation.facts |= sync_facts(result)
+        conflicts = list(conflict_lines(self.invocation, self.name, result.conflicts, result.conflicts_total))
+        if not result.success:
+            if not self.invocation.json:
+                # What a download kept before it failed may be gone from the directory.
+                for line in conflicts:
+                    note(line)
+            # The tasks' own reasons, where there are any.
+            reasons = [task.error_message for task in result.tasks if task.status == "Failed" and task.error_message]
+            if reasons:
+                raise Failure(f"the {self.mode} failed: {'; '.join(reasons)}")
+            result.raise_for_error()
+        if not self.invocation.json:
+            tell_skipped(result.skipped)
+        self.invocation.answer([sync_line(result, self.mode, self.name), *conflicts])
+
+    def _plan(self, client: Client, directory: str, context: Context) -> ContextPlanResult:
+        kept = session_of(client, directory, context)
+        if kept is not None and os.path.isdir(directory):
+            if self.mode == "upload":
+                self._check_not_emptied(kept, directory, context)
+            return kept.context.plan(context.id, MOUNT, self.mode, discard_local=self.force).raise_for_error()
+        with _stand_in(directory) as place, temporary_session(client, place, context) as session:
+            return session.context.plan(context.id, MOUNT, self.mode, discard_local=self.force).raise_for_error()
+
+
+def _plan_of_new(directory: str, name: str) -> ContextPlanResult:
+    """Plan an upload to a context that does not exist, in a data folder that does not outlive it."""
+    from ctxmgr.client import Client
+
+    with (
+        TemporaryDirectory(prefix="ctxmgr-", ignore_cleanup_errors=True) as folder,
+        Client.local(folder) as client,
+        temporary_session(client, directory, client.contexts.create(name).context) as session,
+    ):
+        return session.context.plan().raise_for_error()
+
+
+@contextmanager
+def _stand_in(directory: str) -> Iterator[str]:
+    """Return the directory itself, or where it does not exist yet, an empty one in its place."""
+    if os.path.isdir(directory):
+        yield directory
+        return
+    with TemporaryDirectory(prefix="ctxmgr-") as empty:
+        yield empty
