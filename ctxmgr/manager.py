@@ -13,6 +13,7 @@ from .background import Background, Waiting
 from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, binding_of
 from .errors import ApiError, CtxmgrError, ProtocolError
 from .policies import Binding
+from .policies.binding import wire_binding
 from .polling import Poller
 from .protocol import Answer, context_status, task_ids, unless_discarding
 from .results import (
@@ -30,7 +31,6 @@ from .results import (
 from .snapshot import SnapshotWait
 from .structuring import PlanData, structure, structure_list
 from .transport import Transport
-from .wiring import wire_binding
 
 if TYPE_CHECKING:
     from .adoption import AdoptedManager

@@ -16,6 +16,7 @@ from .completion import GRACE, Budget, Pace
 from .errors import CtxmgrError
 from .manager import ContextManager
 from .policies import Binding
+from .policies.binding import wire_binding
 from .polling import Poller
 from .protocol import task_ids
 from .results import (
@@ -30,7 +31,6 @@ from .results import (
 )
 from .structuring import CreatedSession, LabelsData, SessionDetail, structure, structure_dict, structure_list
 from .transport import Transport
-from .wiring import wire_binding
 
 __all__ = ["Session", "SessionResult", "Sessions"]
 

@@ -1,0 +1,41 @@
+"""What calls give back: plain attrs classes, the same objects in ctxmgr and ctxmgr_async."""
+
+from __future__ import annotations
+
+from .contexts import Context, ContextChangeResult, ContextListResult, ContextResult, Revision, RevisionListResult
+from .files import ContextFile, FileListResult, FileResult, FileTransferResult, FileUrlResult
+from .response import ApiResponse, ListResult, OperationResult, Result
+from .sessions import BindResult, ContextBinding, ContextBindingsResult, LabelsResult, SessionInfo, SessionListResult
+from .syncs import ContextPlanResult, ContextSyncResult, PlannedChange
+from .tasks import Conflict, ContextInfoResult, ContextStatusData, conflicts_of
+
+__all__ = [
+    "ApiResponse",
+    "BindResult",
+    "Conflict",
+    "Context",
+    "ContextBinding",
+    "ContextBindingsResult",
+    "ContextChangeResult",
+    "ContextFile",
+    "ContextInfoResult",
+    "ContextListResult",
+    "ContextPlanResult",
+    "ContextResult",
+    "ContextStatusData",
+    "ContextSyncResult",
+    "FileListResult",
+    "FileResult",
+    "FileTransferResult",
+    "FileUrlResult",
+    "LabelsResult",
+    "ListResult",
+    "OperationResult",
+    "PlannedChange",
+    "Result",
+    "Revision",
+    "RevisionListResult",
+    "SessionInfo",
+    "SessionListResult",
+    "conflicts_of",
+]
