@@ -70,18 +70,17 @@ from .results import (
 )
 
 if TYPE_CHECKING:
-    from .adoption import AdoptedManager
     from .client import Client
     from .contexts import Contexts
     from .files import Files
-    from .manager import ContextManager
+    from .manager import AdoptedManager, ContextManager
     from .sessions import Session, SessionResult, Sessions
 else:
     # What reaches the network is imported when it is first asked for: the engine and the service do without requests.
     __getattr__ = lazily(
         __name__,
         {
-            "AdoptedManager": "adoption",
+            "AdoptedManager": "manager",
             "Client": "client",
             "Contexts": "contexts",
             "Files": "files",

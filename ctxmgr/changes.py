@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ._io import Closing, now
+from ._io import now
+from .answers import result_of, result_of_verdict
 from .bounds import MAX_SECONDS_OF_A_WAIT, shown
-from .completion import GRACE, Budget, Pace, Target, TaskWait
+from .completion import GRACE, MAX_RETRIES, Budget, Pace, Target, TaskWait, Verdict
+from .core import ClientCore
 from .errors import ArgumentError, ArgumentTypeError
-from .polling import Poller
 from .protocol import task_ids
 from .results import Context, ContextChangeResult, ContextResult
 from .structuring import structure
-from .transport import Transport
 
 __all__ = ["ChangeWaiter"]
 
 _UNDER_WAY = ("clearing", "pre-available")
 _SETTLED = 3  # looks in a row that find nothing under way, where a server has no task ids
-_RETRIES = 150
 
 
 class ChangeWaiter:
     """Has contexts changed, and tells when that is done."""
 
-    def __init__(self, transport: Transport, poller: Poller, closing: Closing) -> None:
-        self._transport: Transport = transport
-        self._poller: Poller = poller
-        self._closing: Closing = closing
+    def __init__(self, core: ClientCore) -> None:
+        self._core: ClientCore = core
 
     def change(
         self, action: str, kind: str, context_id: str, parameters: Mapping[str, str], *, wait: bool, timeout: float
@@ -41,29 +38,19 @@ class ChangeWaiter:
             parameters: the action's.
             timeout: seconds to wait at most.
         """
-        budget = Budget(_RETRIES, _seconds(timeout) * 1000 / _RETRIES)
+        budget = Budget(MAX_RETRIES, _seconds(timeout) * 1000 / MAX_RETRIES)
         deadline = now() + budget.limit
-        answer = self._transport.call(action, parameters, within=budget.limit)
-        request_id = answer.request_id
-        if not answer.success:
-            return ContextChangeResult(request_id=request_id, error_message=answer.error_message)
-        if not wait:
-            return ContextChangeResult(request_id=request_id, success=True, pending=True)
+        answer = self._core.transport.call(action, parameters, within=budget.limit)
+        if not answer.success or not wait:
+            return result_of(answer, ContextChangeResult, lambda: {"pending": True})
         ids = task_ids(answer)
         if not ids:
             settled = self.until_available(context_id, timeout)
-            return ContextChangeResult(
-                request_id=request_id, success=settled.success, error_message=settled.error_message
-            )
+            verdict = Verdict(success=settled.success, error_message=settled.error_message)
+            return result_of_verdict(answer.request_id, verdict, ContextChangeResult)
         task_wait = TaskWait(Target(kind, context_id, "/"), ids, budget, now())
-        verdict = self._poller.wait(task_wait, {"ContextId": context_id}, deadline)
-        return ContextChangeResult(
-            request_id=request_id,
-            success=verdict.success,
-            error_message=verdict.error_message,
-            nothing_to_sync=verdict.nothing_to_sync,
-            tasks=verdict.tasks,
-        )
+        verdict = self._core.poller.wait(task_wait, {"ContextId": context_id}, deadline)
+        return result_of_verdict(answer.request_id, verdict, ContextChangeResult)
 
     def until_available(self, context_id: str, timeout: float) -> ContextResult:
         """Wait until a context is neither being cleared nor prepared.
@@ -78,9 +65,9 @@ class ChangeWaiter:
         pace = Pace()
         looks = 0
         while True:
-            answer = self._transport.call("GetContext", {"ContextId": context_id}, within=deadline - now() + GRACE)
+            answer = self._core.transport.call("GetContext", {"ContextId": context_id}, within=deadline - now() + GRACE)
             if not answer.success:
-                return ContextResult(request_id=answer.request_id, error_message=answer.error_message)
+                return result_of(answer, ContextResult)
             context = structure(answer.data, Context)
             looks = looks + 1 if context.state not in _UNDER_WAY else _SETTLED - 1
             if context.state not in _UNDER_WAY and looks >= _SETTLED:
@@ -89,7 +76,7 @@ class ChangeWaiter:
             if left <= 0:
                 text = f"[Context.Timeout] the context {context_id} was still {context.state} after {timeout:g} s"
                 return ContextResult(request_id=answer.request_id, error_message=text)
-            self._closing.pause(min(left, pace.after(0.0, 0.0)))
+            self._core.closing.pause(min(left, pace.after(0.0, 0.0)))
 
 
 def _seconds(timeout: float) -> float:

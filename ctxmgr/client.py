@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from os import PathLike
 
 from ._embedded import data_folder
-from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire
+from ._io import HttpSession, Jobs, LocalWire
 from .arguments import positive, thread_executor
-from .background import Background
 from .bounds import MAX_WORKERS
-from .config import DEFAULT_REGION, resolve
 from .contexts import Contexts
+from .core import ClientCore, warn_unclosed
 from .errors import ArgumentError
 from .files import Files
-from .polling import Poller
 from .sessions import Session, Sessions
-from .transport import Transport
 
 __all__ = ["Client"]
 
@@ -49,13 +45,7 @@ class Client:
         ArgumentTypeError: ``executor`` is no executor of threads.
     """
 
-    _transport: Transport
-    _poller: Poller
-    _background: Background
-    _jobs: Jobs
-    _closing: Closing
-    _region: str
-    _settle_polls: int
+    _core: ClientCore
     _open: bool = False
 
     def __init__(
@@ -73,7 +63,9 @@ class Client:
         executor: Executor | None = None,
         settle_polls: int = 3,
     ) -> None:
-        config = resolve(
+        self._core = ClientCore.over_http(
+            session,
+            executor,
             api_key=api_key,
             region=region,
             endpoint=endpoint,
@@ -84,9 +76,7 @@ class Client:
             workers=workers,
             settle_polls=settle_polls,
         )
-        wire = HttpWire(config, session)
-        jobs = Jobs(config.workers, thread_executor(executor), wire)
-        self._set_up(wire, jobs, config.attempts, config.region, config.settle_polls)
+        self._open = True
 
     @classmethod
     def local(
@@ -105,33 +95,24 @@ class Client:
         wire = LocalWire(data_folder(folder), thread_executor(executor))
         client = cls.__new__(cls)
         jobs = Jobs(positive("workers", workers, MAX_WORKERS), executor, wire)
-        client._set_up(wire, jobs, 1, DEFAULT_REGION, 3)
+        client._core = ClientCore(wire, jobs)
+        client._open = True
         return client
-
-    def _set_up(self, wire: HttpWire | LocalWire, jobs: Jobs, attempts: int, region: str, settle_polls: int) -> None:
-        self._closing = Closing()
-        self._jobs = jobs
-        self._transport = Transport(wire, attempts, self._closing)
-        self._poller = Poller(self._transport, self._closing)
-        self._background = Background(self._poller, self._jobs)
-        self._region = region
-        self._settle_polls = settle_polls
-        self._open = True
 
     @property
     def contexts(self) -> Contexts:
         """The contexts of the account."""
-        return Contexts(self._transport, self._region, self._poller, self._closing)
+        return Contexts(self._core)
 
     @property
     def files(self) -> Files:
         """The files of contexts, one by one."""
-        return Files(self._transport)
+        return Files(self._core)
 
     @property
     def sessions(self) -> Sessions:
         """The sessions of the account."""
-        return Sessions(self._transport, self._poller, self._background, self._closing, self._settle_polls)
+        return Sessions(self._core)
 
     def session(self, session_id: str) -> Session:
         """Return a session that exists already. Nothing is sent.
@@ -146,13 +127,11 @@ class Client:
     def close(self) -> None:
         """End every wait (callbacks are called with False), cut what is under way, and close the connections."""
         self._open = False
-        self._closing.set()
-        self._jobs.close()
-        self._transport.close()
+        self._core.close()
 
     def __enter__(self) -> Client:
         try:
-            self._transport.open()
+            self._core.transport.open()
         except BaseException:
             self.close()  # a with statement that can't begin does not end it
             raise
@@ -163,5 +142,4 @@ class Client:
 
     def __del__(self) -> None:
         if self._open:
-            text = f"unclosed {self!r}: use it in a with statement, or close it"
-            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            warn_unclosed(self)

@@ -17,6 +17,8 @@ from .results import ContextStatusData
 
 __all__ = [
     "GRACE",
+    "MAX_RETRIES",
+    "RETRY_INTERVAL",
     "BindingKey",
     "Budget",
     "Found",
@@ -41,6 +43,10 @@ BindingKey = tuple[str, str]
 
 #: Seconds that a request may outlast a budget by, so that the last poll of a small one is answered too.
 GRACE = 5.0
+
+#: How long ``sync()`` waits by default: polls in all, and milliseconds from one to the next.
+MAX_RETRIES = 150
+RETRY_INTERVAL = 1500
 
 _NOTHING_BOUND = "no context is bound in the session: there was nothing to sync"
 
@@ -92,8 +98,8 @@ class Budget:
         retry_interval: milliseconds from one poll to the next.
     """
 
-    max_retries: int
-    retry_interval: float
+    max_retries: int = MAX_RETRIES
+    retry_interval: float = RETRY_INTERVAL
 
     @property
     def interval(self) -> float:

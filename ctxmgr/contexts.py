@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ._io import Closing
+from .answers import page_of, result_of
 from .arguments import context_id_of, positive
 from .changes import ChangeWaiter
+from .core import ClientCore, pages
 from .errors import ArgumentError, ArgumentTypeError
-from .polling import Poller
 from .results import (
     Context,
     ContextChangeResult,
@@ -18,8 +18,7 @@ from .results import (
     Revision,
     RevisionListResult,
 )
-from .structuring import structure, structure_list
-from .transport import Transport
+from .structuring import structure
 
 __all__ = ["Contexts"]
 
@@ -32,10 +31,9 @@ class Contexts:
     ...     print(file.path, file.size)
     """
 
-    def __init__(self, transport: Transport, region: str, poller: Poller, closing: Closing) -> None:
-        self._transport: Transport = transport
-        self._region = region
-        self._changes = ChangeWaiter(transport, poller, closing)
+    def __init__(self, core: ClientCore) -> None:
+        self._core: ClientCore = core
+        self._changes = ChangeWaiter(core)
 
     def get(self, name: str | None = None, *, context_id: str | None = None, create: bool = False) -> ContextResult:
         """Find a context by its name or its id.
@@ -56,7 +54,7 @@ class Contexts:
             return self._get({"ContextId": context_id})
         parameters = {"Name": name or "", "AllowCreate": str(create).lower()}
         if create:
-            parameters["LoginRegionId"] = self._region
+            parameters["LoginRegionId"] = self._core.region
         return self._get(parameters)
 
     def create(self, name: str) -> ContextResult:
@@ -73,16 +71,8 @@ class Contexts:
         parameters = {"MaxResults": str(positive("max_results", max_results))}
         if next_token:
             parameters["NextToken"] = next_token
-        answer = self._transport.call("ListContexts", parameters)
-        if not answer.success:
-            return ContextListResult(request_id=answer.request_id, error_message=answer.error_message)
-        return ContextListResult(
-            request_id=answer.request_id,
-            success=True,
-            contexts=structure_list(answer.data, Context),
-            next_token=answer.document.get("NextToken") or "",
-            total_count=answer.document.get("TotalCount") or 0,
-        )
+        answer = self._core.transport.call("ListContexts", parameters)
+        return page_of(answer, ContextListResult, "contexts", Context, "TotalCount")
 
     def iter(self) -> Iterator[Context]:
         """Go through all contexts.
@@ -90,15 +80,9 @@ class Contexts:
         Raises:
             ApiError: a page could not be had.
         """
-        token = ""
-        while True:
-            page = self.list(next_token=token)
-            page.raise_for_error()
+        for page in pages(self.list):
             for context in page.contexts:
                 yield context
-            token = page.next_token
-            if not token:
-                return
 
     def rename(self, context: Context | str, name: str) -> OperationResult:
         """Rename a context.
@@ -174,15 +158,8 @@ class Contexts:
         parameters = {"ContextId": context_id_of(context), "MaxResults": str(positive("max_results", max_results))}
         if next_token:
             parameters["NextToken"] = next_token
-        answer = self._transport.call("ListRevisions", parameters)
-        if not answer.success:
-            return RevisionListResult(request_id=answer.request_id, error_message=answer.error_message)
-        return RevisionListResult(
-            request_id=answer.request_id,
-            success=True,
-            revisions=structure_list(answer.data, Revision),
-            next_token=answer.document.get("NextToken") or "",
-        )
+        answer = self._core.transport.call("ListRevisions", parameters)
+        return page_of(answer, RevisionListResult, "revisions", Revision)
 
     def iter_revisions(self, context: Context | str) -> Iterator[Revision]:
         """Go through all revisions of a context, latest first.
@@ -190,22 +167,14 @@ class Contexts:
         Raises:
             ApiError: a page could not be had.
         """
-        token = ""
-        while True:
-            page = self.revisions(context, next_token=token)
-            page.raise_for_error()
+        for page in pages(self.revisions, context):
             for revision in page.revisions:
                 yield revision
-            token = page.next_token
-            if not token:
-                return
 
     def _get(self, parameters: dict[str, str]) -> ContextResult:
-        answer = self._transport.call("GetContext", parameters)
-        if not answer.success:
-            return ContextResult(request_id=answer.request_id, error_message=answer.error_message)
-        return ContextResult(request_id=answer.request_id, success=True, context=structure(answer.data, Context))
+        answer = self._core.transport.call("GetContext", parameters)
+        return result_of(answer, ContextResult, lambda: {"context": structure(answer.data, Context)})
 
     def _change(self, action: str, parameters: dict[str, str]) -> OperationResult:
-        answer = self._transport.call(action, parameters)
-        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+        answer = self._core.transport.call(action, parameters)
+        return result_of(answer, OperationResult)

@@ -6,8 +6,12 @@ import json
 from collections.abc import Iterator
 from os import PathLike
 
+import attrs
+
 from ._localfiles import Source
+from .answers import page_of, result_of
 from .arguments import context_id_of, positive
+from .core import ClientCore, pages
 from .errors import ArgumentError
 from .protocol import Answer
 from .results import (
@@ -19,8 +23,7 @@ from .results import (
     FileUrlResult,
     OperationResult,
 )
-from .structuring import FileUrlData, TransferData, structure, structure_list
-from .transport import Transport
+from .structuring import FileUrlData, TransferData, structure
 
 __all__ = ["Files"]
 
@@ -34,8 +37,8 @@ class Files:
     >>> client.files.download(context, "/notes/today.txt", "copy.txt")
     """
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport: Transport = transport
+    def __init__(self, core: ClientCore) -> None:
+        self._core: ClientCore = core
 
     def list(
         self,
@@ -65,16 +68,8 @@ class Files:
             parameters["Recursive"] = "true"
         if next_token:
             parameters["NextToken"] = next_token
-        answer = self._transport.call("DescribeContextFiles", parameters)
-        if not answer.success:
-            return FileListResult(request_id=answer.request_id, error_message=answer.error_message)
-        return FileListResult(
-            request_id=answer.request_id,
-            success=True,
-            files=structure_list(answer.data, ContextFile),
-            next_token=answer.document.get("NextToken") or "",
-            total_count=answer.document.get("Count") or 0,
-        )
+        answer = self._core.transport.call("DescribeContextFiles", parameters)
+        return page_of(answer, FileListResult, "files", ContextFile, "Count")
 
     def iter(self, context: Context | str, parent: str = "/", *, recursive: bool = True) -> Iterator[ContextFile]:
         """Go through all files of a context.
@@ -85,15 +80,9 @@ class Files:
         Raises:
             ApiError: a page could not be had.
         """
-        token = ""
-        while True:
-            page = self.list(context, parent, recursive=recursive, next_token=token)
-            page.raise_for_error()
+        for page in pages(self.list, context, parent, recursive=recursive):
             for file in page.files:
                 yield file
-            token = page.next_token
-            if not token:
-                return
 
     def stat(self, context: Context | str, path: str, *, revision: int | None = None) -> FileResult:
         """Return all that is kept of one file, link or folder (ctxmgr's own service only).
@@ -106,10 +95,8 @@ class Files:
         parameters = _named(context, path)
         if revision is not None:
             parameters["Revision"] = str(positive("revision", revision))
-        answer = self._transport.call("DescribeContextFile", parameters)
-        if not answer.success:
-            return FileResult(request_id=answer.request_id, error_message=answer.error_message)
-        return FileResult(request_id=answer.request_id, success=True, file=structure(answer.data, ContextFile))
+        answer = self._core.transport.call("DescribeContextFile", parameters)
+        return result_of(answer, FileResult, lambda: {"file": structure(answer.data, ContextFile)})
 
     def delete(self, context: Context | str, *paths: str, recursive: bool = False) -> OperationResult:
         """Delete files from a context. Sessions that have them remove them at their next download.
@@ -129,8 +116,8 @@ class Files:
             parameters["FilePaths"] = json.dumps(paths)
         if recursive:
             parameters["Recursive"] = "true"
-        answer = self._transport.call("DeleteContextFile", parameters)
-        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+        answer = self._core.transport.call("DeleteContextFile", parameters)
+        return result_of(answer, OperationResult)
 
     def upload_url(self, context: Context | str, path: str) -> FileUrlResult:
         """Return a URL that takes the bytes of a file by a plain PUT; who has it needs no key.
@@ -141,7 +128,7 @@ class Files:
             context: the context or its id.
             path: where the file comes to lie, absolute in the context.
         """
-        return _url(self._transport.call("GetContextFileUploadUrl", _named(context, path)))
+        return _url(self._core.transport.call("GetContextFileUploadUrl", _named(context, path)))
 
     def download_url(self, context: Context | str, path: str, *, revision: int | None = None) -> FileUrlResult:
         """Return a URL that answers a plain GET with a file; who has it needs no key.
@@ -156,7 +143,7 @@ class Files:
         parameters = _named(context, path)
         if revision is not None:
             parameters["Revision"] = str(positive("revision", revision))
-        return _url(self._transport.call("GetContextFileDownloadUrl", parameters))
+        return _url(self._core.transport.call("GetContextFileDownloadUrl", parameters))
 
     def upload(self, context: Context | str, path: str, source: Source) -> FileTransferResult:
         """Put one file into a context. Sessions that bind it have it after their next download.
@@ -171,7 +158,7 @@ class Files:
             OSError: the file can't be read.
             TransportError: no answer could be had.
         """
-        return _transferred(self._transport.put_file(context_id_of(context), path, source))
+        return _transferred(self._core.transport.put_file(context_id_of(context), path, source))
 
     def download(
         self, context: Context | str, path: str, target: str | PathLike[str], *, revision: int | None = None
@@ -189,7 +176,7 @@ class Files:
             TransportError: no answer could be had, or not all of it.
         """
         number = 0 if revision is None else positive("revision", revision)
-        return _transferred(self._transport.get_file(context_id_of(context), path, target, number))
+        return _transferred(self._core.transport.get_file(context_id_of(context), path, target, number))
 
 
 def _named(context: Context | str, path: str) -> dict[str, str]:
@@ -197,21 +184,8 @@ def _named(context: Context | str, path: str) -> dict[str, str]:
 
 
 def _url(answer: Answer) -> FileUrlResult:
-    if not answer.success:
-        return FileUrlResult(request_id=answer.request_id, error_message=answer.error_message)
-    granted = structure(answer.data, FileUrlData)
-    return FileUrlResult(request_id=answer.request_id, success=True, url=granted.url, expire_time=granted.expire_time)
+    return result_of(answer, FileUrlResult, lambda: attrs.asdict(structure(answer.data, FileUrlData)))
 
 
 def _transferred(answer: Answer) -> FileTransferResult:
-    if not answer.success:
-        return FileTransferResult(request_id=answer.request_id, error_message=answer.error_message)
-    moved = structure(answer.data, TransferData)
-    return FileTransferResult(
-        request_id=answer.request_id,
-        success=True,
-        size=moved.size,
-        digest=moved.digest,
-        revision=moved.revision,
-        verified=moved.verified,
-    )
+    return result_of(answer, FileTransferResult, lambda: attrs.asdict(structure(answer.data, TransferData)))

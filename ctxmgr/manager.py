@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import attrs
 
 from ._io import ASYNC_CALLBACKS, Waitable, now
-from .arguments import SyncMode, SyncRequest, binding_filter, context_id_of
-from .background import Background, Waiting
-from .completion import BindingKey, Budget, Target, TaskWait, Verdict, Wait, binding_of
-from .errors import ApiError, CtxmgrError, ProtocolError
+from .answers import result_of
+from .arguments import SyncMode, SyncRequest, context_id_of
+from .completion import MAX_RETRIES, RETRY_INTERVAL, Budget, Target, TaskWait, Verdict, Wait, binding_of
+from .core import ClientCore, warn_unclosed
 from .policies import Binding
 from .policies.binding import wire_binding
-from .polling import Poller
-from .protocol import Answer, context_status, task_ids, unless_discarding
+from .protocol import context_status, task_ids
 from .results import (
     BindResult,
     Context,
-    ContextBinding,
     ContextBindingsResult,
     ContextInfoResult,
     ContextPlanResult,
@@ -28,17 +27,12 @@ from .results import (
     OperationResult,
     conflicts_of,
 )
+from .sdksession import sdk_session_settings
 from .snapshot import SnapshotWait
-from .structuring import PlanData, structure, structure_list
-from .transport import Transport
+from .structuring import PlanData, structure
+from .syncs import Syncs
 
-if TYPE_CHECKING:
-    from .adoption import AdoptedManager
-
-__all__ = ["ContextManager"]
-
-_MAX_RETRIES = 150
-_RETRY_INTERVAL = 1500  # milliseconds; with _MAX_RETRIES as long as sync() waits by default
+__all__ = ["AdoptedManager", "ContextManager"]
 
 
 class ContextManager:
@@ -49,14 +43,10 @@ class ContextManager:
     ...     print(result.error_message)
     """
 
-    def __init__(
-        self, session_id: str, transport: Transport, poller: Poller, background: Background, settle_polls: int
-    ) -> None:
+    def __init__(self, session_id: str, core: ClientCore) -> None:
         self.session_id = session_id
-        self._transport: Transport = transport
-        self._poller: Poller = poller
-        self._background: Background = background
-        self._settle_polls = settle_polls
+        self._core: ClientCore = core
+        self._syncs: Syncs = Syncs(session_id, core)
 
     def info(
         self, context_id: Context | str | None = None, path: str | None = None, task_type: str | None = None
@@ -76,10 +66,8 @@ class ContextManager:
         """
         context_id = context_id.id if isinstance(context_id, Context) else context_id
         named = {"SessionId": self.session_id, "ContextId": context_id, "Path": path, "TaskType": task_type}
-        answer = self._transport.call("GetContextInfo", {key: value for key, value in named.items() if value})
-        if not answer.success:
-            return ContextInfoResult(request_id=answer.request_id, success=False, error_message=answer.error_message)
-        return ContextInfoResult(request_id=answer.request_id, context_status_data=context_status(answer))
+        answer = self._core.transport.call("GetContextInfo", {key: value for key, value in named.items() if value})
+        return result_of(answer, ContextInfoResult, lambda: {"context_status_data": context_status(answer)})
 
     def sync(
         self,
@@ -87,8 +75,8 @@ class ContextManager:
         path: str | None = None,
         mode: SyncMode | None = None,
         callback: Callable[[bool], object] | None = None,
-        max_retries: int = 150,
-        retry_interval: float = 1500,
+        max_retries: int = MAX_RETRIES,
+        retry_interval: float = RETRY_INTERVAL,
         *,
         discard_local: bool = False,
     ) -> Waitable[ContextSyncResult]:
@@ -127,10 +115,7 @@ class ContextManager:
             ASYNC_CALLBACKS,
             discard_local,
         )
-        if callback is None:
-            return self._sync(request)
-        background = _BackgroundSync(self, request, callback)
-        return self._background.jobs.start(background.run, background.abandon)
+        return self._syncs.run(request) if callback is None else self._syncs.run_aside(request, callback)
 
     def plan(
         self,
@@ -150,19 +135,8 @@ class ContextManager:
             TransportError: no answer could be had, or it can't be read.
         """
         request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, False, discard_local)
-        answer = self._refusal(request) or self._transport.call("PlanSync", request.parameters)
-        if not answer.success:
-            return ContextPlanResult(request_id=answer.request_id, error_message=answer.error_message)
-        plan = structure(answer.data, PlanData)
-        return ContextPlanResult(
-            request_id=answer.request_id,
-            success=True,
-            changes=plan.changes,
-            unchanged=plan.unchanged,
-            skipped=list(plan.skipped),
-            kept_local=plan.kept_local,
-            conflicts=list(plan.conflicts),
-        )
+        answer = self._syncs.refusal(request) or self._core.transport.call("PlanSync", request.parameters)
+        return result_of(answer, ContextPlanResult, lambda: _plan(answer.data))
 
     def bind(self, bind: Mapping[str, Context | str | Binding], *, wait: bool = True) -> BindResult:
         """Bind more contexts in the session, and have downloaded what they hold.
@@ -180,13 +154,13 @@ class ContextManager:
         """
         bindings = [wire_binding(path, bound) for path, bound in bind.items()]
         before: list[ContextStatusData] = []
-        if wait and not self._transport.tells_task_ids:
+        if wait and not self._core.transport.tells_task_ids:
             info = self.info(task_type="download")
             if not info.success:
-                return BindResult(request_id=info.request_id, error_message=info.error_message)
+                return result_of(info, BindResult)
             before = info.context_status_data
         parameters = {"SessionId": self.session_id, "PersistenceDataList": json.dumps(bindings)}
-        answer = self._transport.call("BindContexts", parameters)
+        answer = self._core.transport.call("BindContexts", parameters)
         verdict = Verdict(success=answer.success, error_message=answer.error_message)
         if answer.success and wait:
             verdict = self.wait_for_downloads(task_ids(answer), bindings, before)
@@ -199,14 +173,7 @@ class ContextManager:
 
     def list_bindings(self) -> ContextBindingsResult:
         """Return which contexts are bound in the session, and where."""
-        return self._list_bindings()
-
-    def _list_bindings(self, within: float = math.inf) -> ContextBindingsResult:
-        answer = self._transport.call("DescribeSessionContexts", {"SessionId": self.session_id}, within=within)
-        if not answer.success:
-            return ContextBindingsResult(request_id=answer.request_id, error_message=answer.error_message)
-        bindings = structure_list(answer.data, ContextBinding)
-        return ContextBindingsResult(request_id=answer.request_id, success=True, bindings=bindings)
+        return self._syncs.bindings()
 
     def unbind(self, context: Context | str, path: str, *, sync: bool = True) -> OperationResult:
         """End a binding (ctxmgr's own service only). The files stay where they are.
@@ -223,10 +190,10 @@ class ContextManager:
         if sync:
             synced = self.sync(context_id, path)
             if not synced.success:
-                return OperationResult(request_id=synced.request_id, error_message=synced.error_message)
+                return result_of(synced, OperationResult)
         parameters = {"SessionId": self.session_id, "ContextId": context_id, "Path": path}
-        answer = self._transport.call("UnbindContexts", parameters)
-        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+        answer = self._core.transport.call("UnbindContexts", parameters)
+        return result_of(answer, OperationResult)
 
     def wait_for_downloads(
         self,
@@ -243,14 +210,14 @@ class ContextManager:
         """
         if ids == ():
             return Verdict(success=True)
-        target, budget = Target("download"), Budget(_MAX_RETRIES, _RETRY_INTERVAL)
+        target, budget = Target("download"), Budget()
         wait: Wait
         if ids:
             wait = TaskWait(target, ids, budget, now())
         else:
             keys = [binding_of(each["ContextId"], each["Path"]) for each in bindings]
-            wait = SnapshotWait(target, before, budget, settle_polls=self._settle_polls, bindings=keys)
-        return self._poller.wait(wait, {"SessionId": self.session_id}, now() + budget.limit)
+            wait = SnapshotWait(target, before, budget, settle_polls=self._core.settle_polls, bindings=keys)
+        return self._core.poller.wait(wait, {"SessionId": self.session_id}, now() + budget.limit)
 
     @staticmethod
     def for_session(sdk_session: object, **options: Any) -> AdoptedManager:
@@ -269,115 +236,36 @@ class ContextManager:
         >>> with ContextManager.for_session(sdk_session) as manager:
         ...     result = manager.sync()
         """
-        from .adoption import adopt
-
-        return adopt(sdk_session, options)
-
-    def _sync(self, request: SyncRequest) -> ContextSyncResult:
-        deadline = now() + request.budget.limit
-        try:
-            request = self._located(request, deadline)
-        except ApiError as error:
-            return ContextSyncResult(request_id=error.request_id, error_message=str(error))
-        answer, wait = self._begin(request, deadline)
-        if wait is None:
-            return ContextSyncResult(request_id=answer.request_id, error_message=answer.error_message)
-        verdict = self._poller.wait(wait, self._binding(request), deadline)
-        return ContextSyncResult(
-            request_id=answer.request_id,
-            success=verdict.success,
-            error_message=verdict.error_message,
-            nothing_to_sync=verdict.nothing_to_sync,
-            tasks=verdict.tasks,
-            note=verdict.note,
-        )
-
-    def _located(self, request: SyncRequest, deadline: float) -> SyncRequest:
-        """Return the request with the path of its binding, where only the context is given.
-
-        Raises:
-            ApiError: the bindings can't be told, or are none or several.
-        """
-        if not request.needs_path:
-            return request
-        found = self._list_bindings(deadline - now())
-        found.raise_for_error()
-        return request.bound(found.bindings)
-
-    def _begin(self, request: SyncRequest, deadline: float) -> tuple[Answer, Wait | None]:
-        """Trigger a sync; return the answer, and what to wait for if it was accepted."""
-        before: list[ContextStatusData] | None = None
-        bindings: list[BindingKey] | None = None
-        if refusal := self._refusal(request):
-            return refusal, None
-        if not self._transport.tells_task_ids:
-            answer = self._transport.call("GetContextInfo", self._binding(request), within=deadline - now())
-            if not answer.success:
-                return answer, None
-            before = context_status(answer)
-            bindings = self._bindings(request.target, deadline)
-        answer = self._transport.call("SyncContext", request.parameters, idempotent=False, within=deadline - now())
-        if not answer.success:
-            return answer, None
-        ids = task_ids(answer)
-        if ids is not None:
-            self._transport.tells_task_ids = True
-            return answer, TaskWait(request.target, ids, request.budget, now())
-        return answer, SnapshotWait(
-            request.target, before, request.budget, settle_polls=self._settle_polls, bindings=bindings
-        )
-
-    def _refusal(self, request: SyncRequest) -> Answer | None:
-        """Return the failed answer to a request that the server would not carry out as it is meant."""
-        if not request.discards:
-            return None
-        question = self._binding(request) | {"TaskIds": "[]", "Extensions": "true"}
-        return unless_discarding(self._transport.call("GetContextInfo", question))
-
-    def _bindings(self, target: Target, deadline: float) -> list[BindingKey] | None:
-        """Return every binding of the session; ``None`` if the server can't say, or one is named already."""
-        if target.path is not None:
-            return None
-        try:
-            found = self._list_bindings(deadline - now())
-        except ProtocolError:
-            return None
-        return [binding_of(each.context_id, each.path) for each in found.bindings] if found.success else None
-
-    def _binding(self, request: SyncRequest) -> dict[str, str]:
-        return binding_filter(self.session_id, request.target.context_id, request.target.path)
+        found = sdk_session_settings(sdk_session)
+        settings: dict[str, Any] = {"api_key": found.api_key, "endpoint": found.endpoint, "region": found.region}
+        return AdoptedManager(found.session_id, ClientCore.over_http(**(settings | options)))
 
 
-class _BackgroundSync:
-    """A sync whose caller goes on."""
+class AdoptedManager(ContextManager):
+    """The contexts of an adopted session, on connections of its own: ``ContextManager.for_session`` makes one."""
 
-    def __init__(self, manager: ContextManager, request: SyncRequest, callback: Callable[[bool], object]) -> None:
-        self._manager: ContextManager = manager
-        self._request = request
-        self._waiting: Waiting = manager._background.owe(manager.session_id, callback)
+    _open: bool = False
 
-    def run(self) -> ContextSyncResult:
-        """Trigger it, and leave the waiting to the background."""
-        manager = self._manager
-        background = manager._background
-        deadline = now() + self._request.budget.limit
-        try:
-            request = manager._located(self._request, deadline)
-            answer, wait = manager._begin(request, deadline)
-        except CtxmgrError as error:
-            verdict = Verdict.of_error(error)
-            return self._refused("", verdict)
-        if wait is None:
-            return self._refused(answer.request_id, Verdict(success=False, error_message=answer.error_message))
-        self._waiting.begin(wait, deadline)
-        background.add(manager.session_id, self._waiting)
-        return ContextSyncResult(request_id=answer.request_id, success=True, pending=True)
+    def __init__(self, session_id: str, core: ClientCore) -> None:
+        super().__init__(session_id, core)
+        self._open = True
 
-    def _refused(self, request_id: str, verdict: Verdict) -> ContextSyncResult:
-        self._waiting.fail(verdict)
-        self._manager._background.conclude(self._waiting)
-        return ContextSyncResult(request_id=request_id, error_message=verdict.error_message)
+    def close(self) -> None:
+        """End every wait and close the connections. The SDK's session is not touched."""
+        self._open = False
+        self._core.close()
 
-    def abandon(self) -> None:
-        """Report that it failed."""
-        self._waiting.deliver()
+    def __enter__(self) -> AdoptedManager:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._open:
+            warn_unclosed(self)
+
+
+def _plan(data: Any) -> dict[str, Any]:
+    plan = structure(data, PlanData)
+    return {**attrs.asdict(plan, recurse=False), "skipped": list(plan.skipped), "conflicts": list(plan.conflicts)}

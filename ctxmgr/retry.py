@@ -11,7 +11,7 @@ from urllib3.util import Retry
 from .errors import ProtocolError, TransportError
 from .protocol import Answer
 
-__all__ = ["delay_after_answer", "delay_after_error"]
+__all__ = ["delay_after"]
 
 _BASE = 0.2
 _CAP = 10.0
@@ -19,38 +19,32 @@ _RETRY_AFTER_CAP = 30.0
 _THROTTLED = ("Throttling", "TooManyRequests")
 
 
-def delay_after_error(error: TransportError, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
-    """Return the seconds to wait before sending a request again that got no answer, or ``None`` to give up.
+def delay_after(outcome: Answer | TransportError, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
+    """Return the seconds to wait before sending a request again, or ``None`` to take what came of it.
+
+    A request that was throttled, or that can't have been received, had no effect: any is sent again then. After
+    another failure that may pass, such as a 5xx, only an idempotent one is.
+    ``Retry-After`` (RFC 9110, seconds or a date) is obeyed up to 30 s.
 
     Args:
         attempt: how often it has been sent.
         attempts: how often it may be sent in all.
-        idempotent: whether it does no harm twice. One that would is sent again only if it can't have been received
-            or was refused as throttled.
-
-    ``Retry-After`` (RFC 9110, seconds or a date) is obeyed up to 30 s.
+        idempotent: whether it does no harm twice.
     """
-    retry_after = ""
-    if isinstance(error, ProtocolError):
-        retry_after = error.retry_after
-        throttled = error.http_status == HTTPStatus.TOO_MANY_REQUESTS
-        repeatable = throttled or (idempotent and error.http_status >= 500)
+    if isinstance(outcome, (Answer, ProtocolError)):
+        throttled = outcome.http_status == HTTPStatus.TOO_MANY_REQUESTS or _says_throttled(outcome)
+        repeatable = throttled or (idempotent and outcome.http_status >= 500)
+        retry_after = outcome.retry_after
     else:
-        repeatable = idempotent or not error.received
-    return max(_backoff(attempt), _retry_after(retry_after)) if repeatable and attempt < attempts else None
-
-
-def delay_after_answer(answer: Answer, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
-    """Return the seconds to wait before asking again after a failure that may pass, or ``None`` to take the answer.
-
-    A throttled request was not carried out, so any may be sent again; after another 5xx only an idempotent one.
-    ``Retry-After`` (RFC 9110, seconds or a date) is obeyed up to 30 s.
-    """
-    throttled = answer.http_status == HTTPStatus.TOO_MANY_REQUESTS or answer.code.startswith(_THROTTLED)
-    passing = throttled or (answer.http_status >= 500 and idempotent)
-    if answer.success or not passing or attempt >= attempts:
+        repeatable, retry_after = idempotent or not outcome.received, ""
+    taken = isinstance(outcome, Answer) and outcome.success
+    if taken or not repeatable or attempt >= attempts:
         return None
-    return max(_backoff(attempt), _retry_after(answer.retry_after))
+    return max(_backoff(attempt), _retry_after(retry_after))
+
+
+def _says_throttled(outcome: Answer | ProtocolError) -> bool:
+    return isinstance(outcome, Answer) and outcome.code.startswith(_THROTTLED)
 
 
 def _backoff(attempt: int) -> float:

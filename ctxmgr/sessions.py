@@ -9,15 +9,15 @@ from os import PathLike
 
 import attrs
 
-from ._io import Closing, now
+from ._io import now
+from .answers import page_of, result_of
 from .arguments import absolute, positive
-from .background import Background
 from .completion import GRACE, Budget, Pace
+from .core import ClientCore, pages
 from .errors import CtxmgrError
 from .manager import ContextManager
 from .policies import Binding
 from .policies.binding import wire_binding
-from .polling import Poller
 from .protocol import task_ids
 from .results import (
     Conflict,
@@ -29,15 +29,12 @@ from .results import (
     SessionListResult,
     conflicts_of,
 )
-from .structuring import CreatedSession, LabelsData, SessionDetail, structure, structure_dict, structure_list
-from .transport import Transport
+from .structuring import CreatedSession, LabelsData, SessionDetail, structure, structure_dict
 
 __all__ = ["Session", "SessionResult", "Sessions"]
 
 _log = logging.getLogger("ctxmgr")
 
-_MAX_RETRIES = 150
-_RETRY_INTERVAL = 1500  # milliseconds; with _MAX_RETRIES as long as sync() waits by default
 _GONE = "InvalidMcpSession.NotFound"
 
 
@@ -127,18 +124,12 @@ class Sessions:
     ...     result = session.context.sync()
     """
 
-    def __init__(
-        self, transport: Transport, poller: Poller, background: Background, closing: Closing, settle_polls: int
-    ) -> None:
-        self._transport: Transport = transport
-        self._poller: Poller = poller
-        self._background: Background = background
-        self._closing: Closing = closing
-        self._settle_polls = settle_polls
+    def __init__(self, core: ClientCore) -> None:
+        self._core: ClientCore = core
 
     def manager_of(self, session_id: str) -> ContextManager:
         """Return what syncs the contexts of a session."""
-        return ContextManager(session_id, self._transport, self._poller, self._background, self._settle_polls)
+        return ContextManager(session_id, self._core)
 
     def create(
         self,
@@ -167,9 +158,9 @@ class Sessions:
             parameters["Labels"] = json.dumps(dict(labels))
         if root is not None:
             parameters["Root"] = absolute(root)
-        answer = self._transport.call("CreateMcpSession", parameters, idempotent=False)
+        answer = self._core.transport.call("CreateMcpSession", parameters, idempotent=False)
         if not answer.success:
-            return SessionResult(request_id=answer.request_id, error_message=answer.error_message)
+            return result_of(answer, SessionResult)
         created = structure(answer.data, CreatedSession)
         session_id = created.session_id
         if root is not None and not created.root:
@@ -204,16 +195,8 @@ class Sessions:
             parameters["Labels"] = json.dumps(dict(labels))
         if next_token:
             parameters["NextToken"] = next_token
-        answer = self._transport.call("ListSession", parameters)
-        if not answer.success:
-            return SessionListResult(request_id=answer.request_id, error_message=answer.error_message)
-        return SessionListResult(
-            request_id=answer.request_id,
-            success=True,
-            sessions=structure_list(answer.data, SessionInfo),
-            next_token=answer.document.get("NextToken") or "",
-            total_count=answer.document.get("TotalCount") or 0,
-        )
+        answer = self._core.transport.call("ListSession", parameters)
+        return page_of(answer, SessionListResult, "sessions", SessionInfo, "TotalCount")
 
     def iter(self, *, labels: Mapping[str, str] | None = None) -> Iterator[SessionInfo]:
         """Go through all sessions.
@@ -224,54 +207,49 @@ class Sessions:
         Raises:
             ApiError: a page could not be had.
         """
-        token = ""
-        while True:
-            page = self.list(labels=labels, next_token=token)
-            page.raise_for_error()
+        for page in pages(self.list, labels=labels):
             for session in page.sessions:
                 yield session
-            token = page.next_token
-            if not token:
-                return
 
     def get_labels(self, session_id: str) -> LabelsResult:
         """Return the labels of a session."""
-        answer = self._transport.call("GetLabel", {"SessionId": session_id})
-        if not answer.success:
-            return LabelsResult(request_id=answer.request_id, error_message=answer.error_message)
-        encoded = structure(answer.data, LabelsData).labels
-        return LabelsResult(request_id=answer.request_id, success=True, labels=structure_dict(encoded, "Data.Labels"))
+        answer = self._core.transport.call("GetLabel", {"SessionId": session_id})
+        return result_of(
+            answer,
+            LabelsResult,
+            lambda: {"labels": structure_dict(structure(answer.data, LabelsData).labels, "Data.Labels")},
+        )
 
     def set_labels(self, session_id: str, labels: Mapping[str, str]) -> OperationResult:
         """Replace a session's labels."""
-        answer = self._transport.call("SetLabel", {"SessionId": session_id, "Labels": json.dumps(dict(labels))})
-        return OperationResult(request_id=answer.request_id, success=answer.success, error_message=answer.error_message)
+        answer = self._core.transport.call("SetLabel", {"SessionId": session_id, "Labels": json.dumps(dict(labels))})
+        return result_of(answer, OperationResult)
 
     def delete(self, session_id: str, *, sync_context: bool = False, force: bool = False) -> OperationResult:
         """End a session, and wait until it has ended: see ``Session.delete``."""
-        self._background.finish(session_id)
+        self._core.background.finish(session_id)
         if sync_context:
             manager = self.manager_of(session_id)
             synced = manager.sync()
             if not synced.success and not force:
-                return OperationResult(request_id=synced.request_id, error_message=synced.error_message)
+                return result_of(synced, OperationResult)
         parameters = {"SessionId": session_id}
         if force:
             parameters["Force"] = "true"
-        answer = self._transport.call("DeleteSessionAsync", parameters)
+        answer = self._core.transport.call("DeleteSessionAsync", parameters)
         if not answer.success:
-            return OperationResult(request_id=answer.request_id, error_message=answer.error_message)
+            return result_of(answer, OperationResult)
         error = self._wait_for_end(session_id)
         return OperationResult(request_id=answer.request_id, success=not error, error_message=error)
 
     def _wait_for_end(self, session_id: str) -> str:
         """Poll until a session that is being deleted has ended; return why it did not, if so."""
         pace = Pace()
-        budget = Budget(_MAX_RETRIES, _RETRY_INTERVAL)
+        budget = Budget()
         deadline = now() + budget.total
         while now() < deadline:
             within = deadline - now() + GRACE
-            answer = self._transport.call("GetSessionDetail", {"SessionId": session_id}, within=within)
+            answer = self._core.transport.call("GetSessionDetail", {"SessionId": session_id}, within=within)
             if answer.code == _GONE:
                 return ""
             if not answer.success:
@@ -281,5 +259,5 @@ class Sessions:
                 return ""
             if detail.status == "RUNNING" and detail.end_reason:
                 return f"[Session.NotDeleted] {detail.end_reason}"
-            self._closing.pause(pace.after(0.0, 0.0))
+            self._core.closing.pause(pace.after(0.0, 0.0))
         return f"[Session.NotDeleted] the session {session_id} had not ended after {budget.total:g} s"

@@ -11,7 +11,7 @@ from ._io import Closing, HttpWire, LocalWire, now
 from ._localfiles import Source
 from .errors import ClosedError, RequestTimeout, TransportError
 from .protocol import Answer, Request
-from .retry import delay_after_answer, delay_after_error
+from .retry import delay_after
 from .structuring import FileUrlData, structure
 
 __all__ = ["Transport"]
@@ -113,13 +113,13 @@ class Transport:
             attempt += 1
             try:
                 answer = exchange.once(left)
-                delay = delay_after_answer(answer, attempt, limit, idempotent=idempotent)
+                delay = delay_after(answer, attempt, limit, idempotent=idempotent)
                 if delay is None or delay >= end - now():
                     return answer
             except TransportError as error:
                 if self._closing.is_set:
                     raise ClosedError(f"the client was closed during {what}") from error
-                delay = delay_after_error(error, attempt, limit, idempotent=idempotent)
+                delay = delay_after(error, attempt, limit, idempotent=idempotent)
                 if delay is None or delay >= end - now():
                     raise
             self._closing.pause(delay)

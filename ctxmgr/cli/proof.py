@@ -51,7 +51,7 @@ def _problem(client: Client, directory: str) -> str:
     for _ in range(_ATTEMPTS):
         try:
             with written_proof(directory) as (name, token):
-                answer = client._transport.call("ProveRoot", {"Root": directory, "Proof": name})
+                answer = client._core.transport.call("ProveRoot", {"Root": directory, "Proof": name})
                 undisturbed = os.path.lexists(os.path.join(directory, name))
         except OSError as error:
             return f"nothing can be written to {shown(directory)} to prove it: {described(error)}"

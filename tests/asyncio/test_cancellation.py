@@ -47,7 +47,7 @@ async def test_a_cancelled_sync_leaves_no_task_and_no_connection(
     with pytest.raises(asyncio.CancelledError):
         await sync
     assert others() == before
-    wire = client._transport._wire
+    wire = client._core.transport._wire
     assert isinstance(wire, HttpWire)
     assert isinstance(wire._session, aiohttp.ClientSession)
     assert wire._session.connector is not None

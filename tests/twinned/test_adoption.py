@@ -37,3 +37,9 @@ def test_it_is_closed_by_itself_too(server: ScriptedServer, sdk_session: SdkSess
 def test_what_is_no_session_is_refused(client: Client) -> None:
     with pytest.raises(ArgumentTypeError, match="AgentBay's SDK"):
         ContextManager.for_session(client)
+
+
+def test_one_that_was_not_closed_warns(sdk_session: SdkSession) -> None:
+    managers = [ContextManager.for_session(sdk_session)]
+    with pytest.warns(ResourceWarning, match=r"unclosed .*\.AdoptedManager "):
+        managers.clear()

@@ -248,7 +248,7 @@ class TestEmbedded:
 
     def test_a_fork_waits_for_the_transactions_of_other_threads(self, local: Client) -> None:
         local.contexts.list().raise_for_error()
-        service = local._transport._wire._service  # type: ignore[union-attr]
+        service = local._core.transport._wire._service  # type: ignore[union-attr]
         assert service is not None
         catalog = service._engine.catalog
         begun, end, ended = threading.Event(), threading.Event(), threading.Event()
@@ -281,10 +281,10 @@ class TestLocks:
     ) -> None:
         server.script("ListContexts", ok([]))
         client.contexts.list()
-        background = client._background
-        idle = next(iter(client._transport._wire._session.adapters.values())).poolmanager  # type: ignore[union-attr]
+        background = client._core.background
+        idle = next(iter(client._core.transport._wire._session.adapters.values())).poolmanager  # type: ignore[union-attr]
         pools = [pool.pool.mutex for pool in idle.pools._container.values()]
-        locks = [background.lock, client._jobs._steps._changed, *pools]
+        locks = [background.lock, client._core.background.jobs._steps._changed, *pools]
         for lock in locks:
             lock.acquire()
         try:

@@ -143,7 +143,7 @@ class TestFailures:
         self, unreachable: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with Client(api_key=KEY, endpoint=unreachable, attempts=3) as client:
-            client._transport.tells_task_ids = True
+            client._core.transport.tells_task_ids = True
             with pytest.raises(ConnectionFailed):
                 sync(client)
         assert len(pauses) == 2

@@ -1,0 +1,93 @@
+"""What everything that one client gives out shares: its way to the service, and the waits on it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire, Waitable
+from .arguments import thread_executor
+from .background import Background
+from .config import DEFAULT_REGION, resolve
+from .polling import Poller
+from .results import ListResult
+from .transport import Transport
+
+__all__ = ["ClientCore", "pages", "warn_unclosed"]
+
+_Page = TypeVar("_Page", bound=ListResult)
+
+
+class ClientCore:
+    """The parts of a client, from its first request to its end.
+
+    Args:
+        wire: what sends a request once.
+        jobs: what runs polls and callbacks in the background.
+        attempts: how often a request may be sent in all when that is safe.
+        region: where new contexts are made.
+        settle_polls: as for ``Client``.
+    """
+
+    def __init__(
+        self,
+        wire: HttpWire | LocalWire,
+        jobs: Jobs,
+        attempts: int = 1,
+        region: str = DEFAULT_REGION,
+        settle_polls: int = 3,
+    ) -> None:
+        self.closing = Closing()
+        self.transport = Transport(wire, attempts, self.closing)
+        self.poller = Poller(self.transport, self.closing)
+        self.background = Background(self.poller, jobs)
+        self.region = region
+        self.settle_polls = settle_polls
+
+    @classmethod
+    def over_http(
+        cls, session: HttpSession | None = None, executor: Executor | None = None, **settings: Any
+    ) -> ClientCore:
+        """Make the parts of a client of a server.
+
+        Args:
+            session, executor: as for ``Client``.
+            settings: its other arguments.
+        """
+        config = resolve(**settings)
+        wire = HttpWire(config, session)
+        jobs = Jobs(config.workers, thread_executor(executor), wire)
+        return cls(wire, jobs, config.attempts, config.region, config.settle_polls)
+
+    def close(self) -> None:
+        """End every wait, cut what is under way, and close the connections."""
+        self.closing.set()
+        self.background.jobs.close()
+        self.transport.close()
+
+
+def pages(fetch: Callable[..., Waitable[_Page]], *args: Any, **kwargs: Any) -> Iterator[_Page]:
+    """Go through all pages of a list.
+
+    Args:
+        fetch: returns one page, and takes ``next_token=`` beside the other arguments.
+
+    Raises:
+        ApiError: a page could not be had.
+    """
+    token = ""
+    while True:
+        page = fetch(*args, **kwargs, next_token=token)
+        page.raise_for_error()
+        yield page
+        token = page.next_token
+        if not token:
+            return
+
+
+def warn_unclosed(owner: object) -> None:
+    """Warn that what holds a core goes away without having closed it."""
+    text = f"unclosed {owner!r}: use it in a with statement, or close it"
+    warnings.warn(text, ResourceWarning, stacklevel=3, source=owner)
