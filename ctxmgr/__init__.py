@@ -1,4 +1,8 @@
-"""Directories that outlive the sandbox, the session or the machine that works in them."""
+"""Directories that outlive the sandbox, the session or the machine that works in them.
+
+What this package exports is public, and so are ``ctxmgr.results``, ``ctxmgr.policies``, ``ctxmgr.errors`` and
+``ctxmgr.testing``. Every other module is private, whatever its name, and may change in any release.
+"""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ __all__ = [
     "absolute",
     "binding_filter",
     "context_id_of",
+    "paging",
     "positive",
     "thread_executor",
 ]
@@ -157,6 +158,16 @@ def positive(name: str, value: int, most: int = MAX_COUNT) -> int:
     if value > most:
         raise ArgumentError(f"{name} is {shown(value)}; it must be at most {most}")
     return value
+
+
+def paging(max_results: int, next_token: str) -> dict[str, str]:
+    """Return the parameters that name one page of a list.
+
+    Raises:
+        ArgumentError: ``max_results`` can't be used.
+    """
+    limit = {"MaxResults": str(positive("max_results", max_results))}
+    return limit | {"NextToken": next_token} if next_token else limit
 
 
 def thread_executor(executor: Executor | None) -> Executor | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .answers import page_of, result_of
-from .arguments import context_id_of, positive
+from .arguments import context_id_of, paging
 from .changes import ChangeWaiter
 from .core import ClientCore, pages
 from .errors import ArgumentError, ArgumentTypeError
@@ -68,10 +68,7 @@ class Contexts:
             max_results: contexts on a page, at most.
             next_token: the page before's ``next_token``; empty for the first.
         """
-        parameters = {"MaxResults": str(positive("max_results", max_results))}
-        if next_token:
-            parameters["NextToken"] = next_token
-        answer = self._core.transport.call("ListContexts", parameters)
+        answer = self._core.transport.call("ListContexts", paging(max_results, next_token))
         return page_of(answer, ContextListResult, "contexts", Context, "TotalCount")
 
     def iter(self) -> Iterator[Context]:
@@ -155,9 +152,7 @@ class Contexts:
             max_results: revisions on a page, at most.
             next_token: the page before's ``next_token``; empty for the first.
         """
-        parameters = {"ContextId": context_id_of(context), "MaxResults": str(positive("max_results", max_results))}
-        if next_token:
-            parameters["NextToken"] = next_token
+        parameters = {"ContextId": context_id_of(context)} | paging(max_results, next_token)
         answer = self._core.transport.call("ListRevisions", parameters)
         return page_of(answer, RevisionListResult, "revisions", Revision)
 

@@ -10,7 +10,7 @@ import attrs
 
 from ._localfiles import Source
 from .answers import page_of, result_of
-from .arguments import context_id_of, positive
+from .arguments import context_id_of, paging, positive
 from .core import ClientCore, pages
 from .errors import ArgumentError
 from .protocol import Answer
@@ -58,16 +58,10 @@ class Files:
             max_results: files on a page, at most.
             next_token: the page before's ``next_token``; empty for the first.
         """
-        parameters = {
-            "ContextId": context_id_of(context),
-            "ParentFolderPath": parent,
-            "PageSize": str(positive("max_results", max_results)),
-            "MaxResults": str(max_results),
-        }
+        named = {"ContextId": context_id_of(context), "ParentFolderPath": parent, "PageSize": str(max_results)}
+        parameters = named | paging(max_results, next_token)
         if recursive:
             parameters["Recursive"] = "true"
-        if next_token:
-            parameters["NextToken"] = next_token
         answer = self._core.transport.call("DescribeContextFiles", parameters)
         return page_of(answer, FileListResult, "files", ContextFile, "Count")
 

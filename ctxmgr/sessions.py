@@ -11,7 +11,7 @@ import attrs
 
 from ._io import now
 from .answers import page_of, result_of
-from .arguments import absolute, positive
+from .arguments import absolute, paging
 from .completion import GRACE, Budget, Pace
 from .core import ClientCore, pages
 from .errors import CtxmgrError
@@ -190,11 +190,9 @@ class Sessions:
             max_results: sessions on a page, at most.
             next_token: the page before's ``next_token``; empty for the first.
         """
-        parameters = {"MaxResults": str(positive("max_results", max_results))}
+        parameters = paging(max_results, next_token)
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))
-        if next_token:
-            parameters["NextToken"] = next_token
         answer = self._core.transport.call("ListSession", parameters)
         return page_of(answer, SessionListResult, "sessions", SessionInfo, "TotalCount")
 

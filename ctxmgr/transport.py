@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Protocol
 
-from ._io import Closing, HttpWire, LocalWire, now
+from ._io import Closing, HttpWire, LocalWire, Waitable, now
 from ._localfiles import Source
 from .errors import ClosedError, RequestTimeout, TransportError
 from .protocol import Answer, Request
@@ -60,8 +59,11 @@ class Transport:
             TransportError: no answer could be had.
             ClosedError: the client is closed.
         """
-        call = _Call(self._wire, action, parameters, timeout)
-        return self._repeat(action, call, attempts or self._attempts, idempotent, within)
+
+        def send(left: float) -> Answer:
+            return self._wire.send(Request(action, parameters, timeout, left))
+
+        return self._repeat(action, send, attempts or self._attempts, idempotent, within)
 
     def put_file(self, context_id: str, path: str, source: Source) -> Answer:
         """Upload a file to a context: by a signed URL, or hand it over in this process.
@@ -77,8 +79,12 @@ class Transport:
         granted = self.call("GetContextFileUploadUrl", {"ContextId": context_id, "FilePath": path})
         if not granted.success:
             return granted
-        put = _Put(wire, structure(granted.data, FileUrlData).url, source)
-        return self._repeat("the upload of a file", put, self._attempts, True)
+        url = structure(granted.data, FileUrlData).url
+
+        def put(left: float) -> Answer:
+            return wire.put_url(url, source)
+
+        return self._repeat("the upload of a file", put, self._attempts)
 
     def get_file(self, context_id: str, path: str, target: str | PathLike[str], revision: int) -> Answer:
         """Download a file from a context: by a signed URL, or take it over in this process.
@@ -97,11 +103,26 @@ class Transport:
         granted = self.call("GetContextFileDownloadUrl", parameters)
         if not granted.success:
             return granted
-        get = _Get(wire, structure(granted.data, FileUrlData).url, target)
-        return self._repeat("the download of a file", get, self._attempts, True)
+        url = structure(granted.data, FileUrlData).url
 
-    def _repeat(self, what: str, exchange: _Exchange, limit: int, idempotent: bool, within: float = math.inf) -> Answer:
-        """Carry out an exchange until there is an answer to take, or no sense or no time for another attempt."""
+        def get(left: float) -> Answer:
+            return wire.get_url(url, target)
+
+        return self._repeat("the download of a file", get, self._attempts)
+
+    def _repeat(
+        self,
+        what: str,
+        exchange: Callable[[float], Waitable[Answer]],
+        limit: int,
+        idempotent: bool = True,
+        within: float = math.inf,
+    ) -> Answer:
+        """Carry out an exchange until there is an answer to take, or no sense or no time for another attempt.
+
+        Args:
+            exchange: sends it once; told the seconds until nobody waits for the answer any more.
+        """
         end = now() + within
         attempt = 0
         while True:
@@ -112,7 +133,7 @@ class Transport:
                 raise RequestTimeout(f"{what} was not sent: there was no time left for it", received=False)
             attempt += 1
             try:
-                answer = exchange.once(left)
+                answer = exchange(left)
                 delay = delay_after(answer, attempt, limit, idempotent=idempotent)
                 if delay is None or delay >= end - now():
                     return answer
@@ -127,51 +148,3 @@ class Transport:
     def close(self) -> None:
         """Close the way; what is under way fails at once."""
         self._wire.close()
-
-
-class _Exchange(Protocol):
-    """What can be sent again as it is."""
-
-    def once(self, within: float) -> Answer:
-        """Send it, and return the answer.
-
-        Args:
-            within: seconds until nobody waits for it any more.
-        """
-
-
-class _Call:
-    """An action."""
-
-    def __init__(self, wire: HttpWire | LocalWire, action: str, parameters: Mapping[str, str], timeout: float) -> None:
-        self._wire: HttpWire | LocalWire = wire
-        self._action = action
-        self._parameters = parameters
-        self._timeout = timeout
-
-    def once(self, within: float) -> Answer:
-        return self._wire.send(Request(self._action, self._parameters, self._timeout, within))
-
-
-class _Put:
-    """A file on its way to a signed URL."""
-
-    def __init__(self, wire: HttpWire, url: str, source: Source) -> None:
-        self._wire: HttpWire = wire
-        self._url = url
-        self._source = source
-
-    def once(self, within: float) -> Answer:
-        return self._wire.put_url(self._url, self._source)
-
-
-class _Get:
-    """A file on its way from a signed URL."""
-
-    def __init__(self, wire: HttpWire, url: str, target: str | PathLike[str]) -> None:
-        self._wire: HttpWire = wire
-        self._url = url
-        self._target = target
-
-    def once(self, within: float) -> Answer:
-        return self._wire.get_url(self._url, self._target)

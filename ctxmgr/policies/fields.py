@@ -20,25 +20,30 @@ _P = TypeVar("_P", bound="Policy")
 
 
 def named(instance: object, attribute: attrs.Attribute[Any]) -> str:
+    """Return what an error message calls a field."""
     return f"{type(instance).__name__}.{attribute.name}"
 
 
 def is_flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Raise ``ArgumentTypeError`` unless a field is True or False."""
     if not isinstance(value, bool):
         raise ArgumentTypeError(f"{named(instance, attribute)} is {value!r}; it must be True or False")
 
 
 def is_text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Raise ``ArgumentTypeError`` unless a field is a string."""
     if not isinstance(value, str):
         raise ArgumentTypeError(f"{named(instance, attribute)} is {value!r}; it must be a string")
 
 
 def are_texts(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Raise ``ArgumentTypeError`` unless a field is a tuple of strings."""
     if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
         raise ArgumentTypeError(f"{named(instance, attribute)} is {value!r}; it must be a list of strings")
 
 
 def chosen(name: str, choices: type[_E], value: object) -> _E:
+    """Return the choice that a value names, or is."""
     for choice in choices:
         if value == choice.value:
             return choice
@@ -47,6 +52,7 @@ def chosen(name: str, choices: type[_E], value: object) -> _E:
 
 
 def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Return a field's strings as a tuple."""
     return cast("tuple[str, ...]", collected(value))
 
 
@@ -56,6 +62,11 @@ def collected(value: object) -> object:
 
 
 def refuse_wildcards(name: str, texts: Iterable[str], instead: str) -> None:
+    """Raise ``ArgumentError`` if a text has wildcards.
+
+    Args:
+        instead: what to write in their place.
+    """
     for text in texts:
         if _WILDCARD.search(text):
             raise ArgumentError(f"{name} has {text!r}; wildcards (* ? [ ]) are not supported: {instead}")
