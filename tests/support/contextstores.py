@@ -12,7 +12,7 @@ from ctxmgr.engine.policy.policy import read_policy
 from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.task import Task
 from ctxmgr.service.catalog import contexts, sessions, tasks
-from ctxmgr.service.catalog.schema import Catalog
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.tasks.contextstore import CatalogContextStore
 

@@ -12,8 +12,9 @@ from ctxmgr.engine.content.chunks import Located, Pack
 from ctxmgr.engine.content.packs import Stamp
 
 from .clock import now_ms
+from .database import Catalog
 from .insertion import insert_missing
-from .schema import Catalog, chunks, pack_proofs, packs
+from .schema import chunks, pack_proofs, packs
 
 __all__ = ["CatalogChunkIndex"]
 

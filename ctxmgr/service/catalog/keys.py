@@ -14,9 +14,9 @@ from sqlalchemy import Row, insert, or_, select, update
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms
+from .database import Catalog
 from .errors import CatalogError
 from .identifiers import new_id
-from .schema import Catalog
 from .schema import keys as key_rows
 
 __all__ = ["Key", "Keys", "checked_account"]

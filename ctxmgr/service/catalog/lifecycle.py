@@ -20,9 +20,10 @@ from ctxmgr.engine.policy.policy import Recycle
 
 from . import revisions
 from .clock import now_ms
+from .database import Catalog
 from .reasons import reason
 from .retries import Retries
-from .schema import Catalog, files, lifecycles
+from .schema import files, lifecycles
 from .schema import revisions as revision_rows
 
 __all__ = ["DAY_MS", "Sweeper", "has_rules", "remember", "sweep"]

@@ -7,8 +7,9 @@ from sqlalchemy import select
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.service.catalog import sessions
 from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.catalog.schema import Catalog, tasks
+from ctxmgr.service.catalog.schema import tasks
 from ctxmgr.service.storage.datafolder import DataFolder
 
 from .removal import remove_tree

@@ -13,9 +13,9 @@ from ctxmgr.engine.sync.projection import Origins
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.service.catalog import revisions, sessions, tasks
 from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.origins import read_origins
-from ctxmgr.service.catalog.schema import Catalog
 
 __all__ = ["CatalogContextStore"]
 

@@ -23,10 +23,10 @@ from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import DataFolderError, ServiceError
 from ctxmgr.service.catalog import history, lifecycle, tasks
 from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.catalog.schema import Catalog
 from ctxmgr.service.catalog.sessions import Binding, Session
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, delete, insert, select
 from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.service.catalog import tasks
 from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.identifiers import new_id
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.catalog.schema import Catalog, nodes
+from ctxmgr.service.catalog.schema import nodes
 
 __all__ = ["Node"]
 

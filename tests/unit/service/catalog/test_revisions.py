@@ -11,7 +11,7 @@ from ctxmgr.engine.manifest.entries import Entry, Manifest
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, revisions
-from ctxmgr.service.catalog.schema import Catalog
+from ctxmgr.service.catalog.database import Catalog
 
 A, B, DIRECTORY = (
     Entry("file", 0o644, 1, 1, b"a" * 32, (b"a" * 32,)),
