@@ -41,8 +41,7 @@ class Plan:
         write: for a download, the entries to make in the workspace.
         remove: for a download, the paths to remove from it, each after everything below it.
         losers: for a download, the local versions that go although the context never had them.
-        keep: the revision that takes the losers into the context's history.
-        again: the revision after that, which makes the context what it was.
+        keep: the revision that takes the losers into the context's history; the one after it takes it back.
         conflicts: the paths whose version on the losing side goes although it had changed there, in tree order; a
             version that differs in its time alone is none.
         kept: for a download, the paths that stay other than the context has them, because only the workspace changed
@@ -59,17 +58,11 @@ class Plan:
     remove: list[bytes] = field(default_factory=list)
     losers: dict[bytes, Entry] = field(default_factory=dict)
     keep: Change = field(default_factory=Change)
-    again: Change = field(default_factory=Change)
     conflicts: list[bytes] = field(default_factory=list)
     kept: list[bytes] = field(default_factory=list)
     blocked: list[bytes] = field(default_factory=list)
     unchanged: int = 0
     base: dict[bytes, Entry] = field(default_factory=dict)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to change on either side."""
-        return not (self.put or self.drop or self.write or self.remove)
 
 
 def plan(
@@ -157,7 +150,6 @@ def plan(
     if upload:
         return Plan(put=put, drop=sorted(gone, key=tree_order), conflicts=told, unchanged=unchanged, base=common)
     losers = {path: local[path] for path in (*put, *gone) if path in local and not same(local[path], base.get(path))}
-    keep, again = _history(losers, local, remote)
     out_of_reach = frozenset(blocked)
     kept = [
         path
@@ -168,8 +160,7 @@ def plan(
         write=put,
         remove=sorted(gone, key=tree_order, reverse=True),
         losers=losers,
-        keep=keep,
-        again=again,
+        keep=_history(losers, local, remote),
         conflicts=told,
         kept=kept,
         blocked=blocked,
@@ -272,10 +263,10 @@ def _common(base: Manifest, local: Manifest, remote: Manifest) -> dict[bytes, En
     return common
 
 
-def _history(losers: Mapping[bytes, Entry], local: Manifest, remote: Manifest) -> tuple[Change, Change]:
-    """Return the two revisions that take the losers into a context's history and leave its head as it was."""
+def _history(losers: Mapping[bytes, Entry], local: Manifest, remote: Manifest) -> Change:
+    """Return the revision that takes the losers into a context's history."""
     if not losers:
-        return Change(), Change()
+        return Change()
     put = dict(losers)
     for path in losers:
         above = parent(path)
@@ -284,8 +275,4 @@ def _history(losers: Mapping[bytes, Entry], local: Manifest, remote: Manifest) -
             above = parent(above)
     leaves = {path for path, entry in losers.items() if entry.kind != DIRECTORY}
     drop = [path for path in remote if path not in put and within(parent(path), leaves)]
-    again = {path: remote[path] for path in (*put, *drop) if path in remote}
-    return (
-        Change(put, sorted(drop, key=tree_order)),
-        Change(again, sorted((path for path in put if path not in remote), key=tree_order)),
-    )
+    return Change(put, sorted(drop, key=tree_order))
