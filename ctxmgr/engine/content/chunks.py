@@ -33,10 +33,6 @@ class PackWriter:
     Chunks are durable and known to the index after `flush`, not before. A pack is stored before the index hears of
     it, so that a writer that is killed leaves nothing wrong, and the next one only stores what is not there yet. After
     an error nothing is lost either: the next `add` or `flush` tries again.
-
-    Attributes:
-        stored_chunks: how many chunks were new and are stored.
-        stored_bytes: how many bytes those have.
     """
 
     def __init__(
@@ -50,8 +46,6 @@ class PackWriter:
             pack_size: bytes after which a pack is closed.
             distrusted: the names of packs whose chunks are stored again.
         """
-        self.stored_chunks = 0
-        self.stored_bytes = 0
         self._store = store
         self._index = index
         self._pack_size = pack_size
@@ -135,8 +129,6 @@ class PackWriter:
         if lost:
             self._index.forget(lost)
         self._index.add(pack, self._rows, self._store.stamp(pack.name))
-        self.stored_chunks += len(self._rows)
-        self.stored_bytes += self._size
         self._rows = []
         self._parts = []
         self._size = 0

@@ -56,8 +56,6 @@ class Scan:
         racy: the files that were read so soon after a change that a later one may not show in the fingerprint.
         skipped: what can't be synced, and why.
         outside: what was not asked for and met on the way: the entries of directories, None for the others.
-        files_read: how many files had to be read.
-        bytes_read: how many bytes those have.
     """
 
     manifest: dict[bytes, Entry] = field(default_factory=dict)
@@ -65,8 +63,6 @@ class Scan:
     racy: set[bytes] = field(default_factory=set)
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
     outside: dict[bytes, Entry | None] = field(default_factory=dict)
-    files_read: int = 0
-    bytes_read: int = 0
 
 
 def scan(
@@ -268,7 +264,5 @@ def _read(tree: Tree, path: bytes, writer: PackWriter | None, found: Scan, progr
     entry, seen = read
     found.manifest[path] = entry
     found.fingerprints[path] = seen
-    found.files_read += 1
-    found.bytes_read += entry.size
     if seen.ctime_ns + TICK_NS >= begun:
         found.racy.add(path)

@@ -29,6 +29,7 @@ from ctxmgr.engine.workspace.state import WorkspaceState
 from ctxmgr.service.storage.blobstore import BlobStore
 from tests.support.memoryindex import MemoryIndex
 from tests.unit.engine.manifest.test_merge import changes_nothing
+from tests.unit.engine.workspace.test_scan import Counted
 
 
 class Context:
@@ -138,8 +139,9 @@ def test_after_a_download_nothing_is_read_again_and_nothing_is_left_to_do(
     os.utime(here / "x", ns=(5, 5))
     context.upload(here, EMPTY)
     state = context.download(there, EMPTY)
-    found = scan(there, state)
-    assert found.files_read == 0
+    counted = Counted()
+    scan(there, state, progress=counted)
+    assert counted.files == 0
     assert context.upload(there, state).files == state.files
     assert len(context.past) == 1
 
@@ -150,7 +152,9 @@ def test_a_file_written_as_fresh_as_its_own_time_is_read_again(context: Context,
     context.upload(here, EMPTY)
     state = context.download(there, EMPTY)
     assert state.files[b"x"][1] is None
-    assert scan(there, state).files_read == 1
+    counted = Counted()
+    scan(there, state, progress=counted)
+    assert counted.files == 1
 
 
 def test_an_edit_right_after_a_file_appears_is_seen_by_the_next_scan(
