@@ -241,7 +241,7 @@ class Remote:
 def serve_context_service(pipe: Connection, folder: str) -> None:
     """Run the service until the pipe is closed."""
     with serve(os.path.join(folder, "data"), workers=3) as service, ExitStack() as locks:
-        engine = service.service._engine
+        engine = service.service._runtime
         ended = [0.0]
         notify = engine.listeners.notify
 
@@ -270,7 +270,7 @@ def serve_context_service(pipe: Connection, folder: str) -> None:
 
 def parked(service: Service) -> int:
     """Count those that listen for the end of a task: each is one parked request."""
-    listeners = service.service._engine.listeners
+    listeners = service.service._runtime.listeners
     return sum(len(group) for group in list(listeners._by_session.values()))
 
 

@@ -138,15 +138,15 @@ class Faults:
             self._faults.setdefault(action, deque()).append(fault)
 
     def _hold_tasks(self, service: ContextService) -> None:
-        engine = service._engine
-        run: Callable[..., None] = engine._run
+        runtime = service._runtime
+        run: Callable[..., None] = runtime._run
 
         def held(task: Any, root: str) -> None:
-            while not self._thawed.wait(_SECONDS_BETWEEN_LOOKS) and not engine.closed:
+            while not self._thawed.wait(_SECONDS_BETWEEN_LOOKS) and not runtime.closed:
                 pass
             run(task, root)
 
-        engine._run = held  # type: ignore[method-assign] # only tests want tasks to stand still: no switch for that
+        runtime._run = held  # type: ignore[method-assign] # only tests want tasks to stand still: no switch for that
 
 
 class Service:

@@ -15,7 +15,7 @@ from .api.parameters import Parameters
 if TYPE_CHECKING:
     from .api.transfer import Download, Upload
     from .catalog.keys import Keys
-    from .tasks.engine import Engine
+    from .tasks.runtime import Runtime
     from .tasks.watch import Watch
 
 __all__ = ["ContextService"]
@@ -29,8 +29,8 @@ class ContextService:
     Any number of processes can open the same folder; each has a service of its own, and runs the syncs it is asked for.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     @classmethod
     def open(
@@ -54,19 +54,19 @@ class ContextService:
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
         """
-        from .tasks.engine import Engine
+        from .tasks.runtime import Runtime
 
-        engine = Engine.open(folder, workers=workers, resumes=resume)
+        runtime = Runtime.open(folder, workers=workers, resumes=resume)
         if roots is not None:
-            engine.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
-        return cls(engine)
+            runtime.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
+        return cls(runtime)
 
     @property
     def keys(self) -> Keys:
         """The keys with which a door lets people in."""
         from .catalog.keys import Keys
 
-        return Keys(self._engine.catalog)
+        return Keys(self._runtime.catalog)
 
     def handle(
         self, action: str, parameters: Mapping[str, str], *, account: str = "local", base_url: str = ""
@@ -88,7 +88,7 @@ class ContextService:
             from .api.unsupported import refuse
 
             perform = ACTIONS.get(action) or refuse(action)
-            return perform(self._engine, account, Parameters(parameters, base_url=base_url))
+            return perform(self._runtime, account, Parameters(parameters, base_url=base_url))
 
         return self._enveloped(action, answer)
 
@@ -101,10 +101,10 @@ class ContextService:
         if action != "GetContextInfo" or not parameters.get("WaitMs"):
             return None
         try:
-            self._engine.check_open()
+            self._runtime.check_open()
             from .api.sync import watch_context_info
 
-            return watch_context_info(self._engine, account, Parameters(parameters))
+            return watch_context_info(self._runtime, account, Parameters(parameters))
         except ServiceError:
             return None
         except Exception:
@@ -119,7 +119,7 @@ class ContextService:
         """
         from .api.transfer import open_download
 
-        return open_download(self._engine, token, method=method, headers=headers)
+        return open_download(self._runtime, token, method=method, headers=headers)
 
     def open_upload(self, token: str, *, headers: Mapping[str, str] | None = None) -> Upload:
         """Begin to take the body of a PUT to a signed URL: see ``transfer.open_upload``.
@@ -129,7 +129,7 @@ class ContextService:
         """
         from .api.transfer import open_upload
 
-        return open_upload(self._engine, token, headers=headers)
+        return open_upload(self._runtime, token, headers=headers)
 
     def read_file(self, context_id: str, path: str, *, revision: int = 0, account: str = "local") -> Download:
         """Begin to read a file of a context: what takes the place of a download URL in the same process.
@@ -144,7 +144,7 @@ class ContextService:
         """
         from .api.transfer import read_file
 
-        return read_file(self._engine, account, context_id, _checked_path(path), revision=revision)
+        return read_file(self._runtime, account, context_id, _checked_path(path), revision=revision)
 
     def write_file(self, context_id: str, path: str, *, account: str = "local") -> Upload:
         """Begin to write a file of a context: what takes the place of an upload URL in the same process.
@@ -154,7 +154,7 @@ class ContextService:
         """
         from .api.transfer import write_file
 
-        return write_file(self._engine, account, context_id, _checked_path(path))
+        return write_file(self._runtime, account, context_id, _checked_path(path))
 
     def check(self) -> None:
         """Go on if the service can answer.
@@ -164,19 +164,19 @@ class ContextService:
         """
         from .tasks.health import check
 
-        check(self._engine)
+        check(self._runtime)
 
     def unfinished(self) -> dict[str, int]:
         """Return how many tasks of this process are waiting and how many are running, by status."""
         from .tasks.health import unfinished
 
-        return unfinished(self._engine)
+        return unfinished(self._runtime)
 
     def outcome(self, task_id: str) -> dict[str, Any]:
         """Return all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""
         from .tasks.health import outcome
 
-        return outcome(self._engine, task_id)
+        return outcome(self._runtime, task_id)
 
     def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
         """Call a function, from a worker thread, with the id of every task that ends here.
@@ -184,8 +184,8 @@ class ContextService:
         Returns:
             what ends that.
         """
-        self._engine.observers.append(observer)
-        return lambda: self._engine.observers.remove(observer)
+        self._runtime.observers.append(observer)
+        return lambda: self._runtime.observers.remove(observer)
 
     def close(self, grace: float = 2.0) -> None:
         """End the service: running syncs get a moment. Again is allowed.
@@ -195,12 +195,12 @@ class ContextService:
         Args:
             grace: seconds that running syncs get.
         """
-        self._engine.close(grace)
+        self._runtime.close(grace)
 
     def _enveloped(self, action: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         request_id = new_request_id()
         try:
-            self._engine.check_open()
+            self._runtime.check_open()
             return success(request_id, answer())
         except ServiceError as error:
             from ctxmgr.service.catalog.errors import CatalogError

@@ -76,7 +76,7 @@ def test_a_parked_request_is_answered_when_its_time_is_up(ctxmgr_service: Servic
 def test_the_end_of_one_sessions_task_wakes_nobody_else(ctxmgr_service: Service, asker: Asker, tmp_path: Path) -> None:
     (tmp_path / "held").mkdir()
     held_session, free = asker.session(Root=str(tmp_path / "held")), asker.session()
-    engine = ctxmgr_service.service._engine
+    engine = ctxmgr_service.service._runtime
     with held(engine.folder.workspace_lock(str(tmp_path / "held")), lambda: None):
         held_task = trigger(asker, held_session)
         waiting = Waiting(asker, "GetContextInfo", SessionId=held_session, TaskIds=[held_task], WaitMs=LONG)
@@ -110,7 +110,7 @@ def test_a_client_that_goes_away_is_forgotten(ctxmgr_service: Service, asker: As
     until(lambda: parked(ctxmgr_service) == 1)
     connection.close()
     until(lambda: parked(ctxmgr_service) == 0)
-    assert not ctxmgr_service.service._engine.listeners._by_session
+    assert not ctxmgr_service.service._runtime.listeners._by_session
 
 
 def test_a_key_revoked_meanwhile_gets_no_answer(

@@ -250,7 +250,7 @@ class TestEmbedded:
         local.contexts.list().raise_for_error()
         service = local._core.transport._wire._service  # type: ignore[union-attr]
         assert service is not None
-        catalog = service._engine.catalog
+        catalog = service._runtime.catalog
         begun, end, ended = threading.Event(), threading.Event(), threading.Event()
 
         def write() -> None:

@@ -19,7 +19,7 @@ from ctxmgr.service.catalog import contexts, lifecycle, sessions
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.schema import contexts as context_rows
 from ctxmgr.service.catalog.sessions import Binding, Session
-from ctxmgr.service.tasks.engine import Engine, Queue
+from ctxmgr.service.tasks.runtime import Queue, Runtime
 
 from .parameters import Parameters
 
@@ -51,7 +51,7 @@ def wanted_bindings(parameters: Parameters) -> list[Wanted]:
     return [wanted_binding(item) for item in items]
 
 
-def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted]) -> list[str]:
+def bind(runtime: Runtime, queue: Queue, session: Session, wanted: Sequence[Wanted]) -> list[str]:
     """Bind contexts in a session, in the queue's transaction, and queue the downloads that their policies ask for.
 
     Returns:
@@ -66,7 +66,7 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
     for at, item in enumerate(wanted):
         contexts.find(queue.connection, session.account, item.context_id)
         directory = _directory(session, item.mount)
-        _check_apart(engine, session, directory)
+        _check_apart(runtime, session, directory)
         for context_id, mount, other in placed:
             if (context_id, mount) == (item.context_id, item.mount):
                 raise ServiceError(
@@ -78,14 +78,14 @@ def bind(engine: Engine, queue: Queue, session: Session, wanted: Sequence[Wanted
         now = now_ms()
         # The position goes into the time, so that bindings are told in the order in which they were asked for.
         binding = Binding(session.id, item.context_id, item.mount, item.path, item.policy, item.policy_text, now + at)
-        _forget_if_empty(engine, directory, item)
+        _forget_if_empty(runtime, directory, item)
         sessions.bind(queue.connection, binding)
         used = update(context_rows).where(context_rows.c.id == item.context_id).values(used_ms=now)
         queue.connection.execute(used)
         if item.policy.recycle is not None:
             lifecycle.remember(queue.connection, item.context_id, item.policy.recycle)
             if item.policy.recycle.days is not None:
-                engine.sweeper.begin()
+                runtime.sweeper.begin()
         if item.policy.auto_download:
             queued.append(queue.add(session, binding, DOWNLOAD))
     return queued
@@ -121,8 +121,8 @@ def _directory(session: Session, mount: str) -> str:
     return workspace_directory(session.root, mount, make=True)
 
 
-def _check_apart(engine: Engine, session: Session, directory: str) -> None:
-    data = str(engine.folder.root)
+def _check_apart(runtime: Runtime, session: Session, directory: str) -> None:
+    data = str(runtime.folder.root)
     inside = is_within(directory, data) and not session.owns_root
     if inside or is_within(data, directory):
         raise ServiceError(
@@ -141,7 +141,7 @@ def _check_overlap(item: Wanted, directory: str, mount: str, other: str) -> None
         )
 
 
-def _forget_if_empty(engine: Engine, directory: str, item: Wanted) -> None:
+def _forget_if_empty(runtime: Runtime, directory: str, item: Wanted) -> None:
     """Take an empty directory for a fresh one, not for one whose files were deleted since its last session.
 
     Otherwise the first upload from a directory that was only made anew would delete everything from the context.
@@ -153,5 +153,5 @@ def _forget_if_empty(engine: Engine, directory: str, item: Wanted) -> None:
         problem = f"the directory {directory!r} can't be read: {described(error)}"
         raise ServiceError("InvalidBinding.Directory", problem) from error
     if is_empty:
-        for state in engine.folder.workspace_states(directory, item.context_id, item.mount):
+        for state in runtime.folder.workspace_states(directory, item.context_id, item.mount):
             state.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions
 from ctxmgr.service.catalog.clock import timestamp
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .parameters import Parameters
 
@@ -18,7 +18,7 @@ __all__ = ["delete_context", "get_context", "list_contexts", "modify_context"]
 MAX_PAGE = 1000
 
 
-def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def list_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ListContexts: the account's contexts, or those bound in one session, newest first.
 
     The only ``ContextType`` here is ``file_transfer``: those for the transfer of files, told only when asked for.
@@ -27,9 +27,9 @@ def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[
     kind = parameters.text("ContextType")
     if kind not in ("", "file_transfer"):
         return {"Data": [], "NextToken": "", "MaxResults": size, "TotalCount": 0}
-    engine.end_lost_tasks()
+    runtime.end_lost_tasks()
     session_id = parameters.text("SessionId")
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         if session_id:
             sessions.find_live(connection, account, session_id)
         page = contexts.listed(
@@ -48,19 +48,19 @@ def list_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[
     }
 
 
-def get_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def get_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetContext: the context of an id or a name, made where AllowCreate says so."""
     name, context_id = parameters.text("Name"), parameters.text("ContextId")
     if not name and not context_id:
         raise ServiceError("InvalidParameter.Missing", "the parameters Name and ContextId are missing: send one")
     create = parameters.flag("AllowCreate")
-    engine.end_lost_tasks()
-    with engine.catalog.read() as connection:
+    runtime.end_lost_tasks()
+    with runtime.catalog.read() as connection:
         if context_id:
             return {"Data": _described(contexts.find(connection, account, context_id))}
         row = contexts.find_named(connection, account, name)
     if row is None and create:
-        with engine.catalog.write() as connection:
+        with runtime.catalog.write() as connection:
             # Another request may have made it since.
             row = contexts.find_named(connection, account, name) or contexts.create(connection, account, name)
     if row is None:
@@ -71,18 +71,18 @@ def get_context(engine: Engine, account: str, parameters: Parameters) -> dict[st
     return {"Data": _described(row)}
 
 
-def modify_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def modify_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ModifyContext: give a context another name."""
     context_id, name = parameters.required("Id"), parameters.required("Name")
-    with engine.catalog.write() as connection:
+    with runtime.catalog.write() as connection:
         contexts.rename(connection, account, context_id, name)
     return {}
 
 
-def delete_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def delete_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DeleteContext: the context goes with its history and its bindings."""
     context_id = parameters.required("Id")
-    with engine.catalog.write() as connection:
+    with runtime.catalog.write() as connection:
         contexts.remove(connection, account, context_id)
     return {}
 

@@ -15,7 +15,7 @@ from ctxmgr.engine.policy.values import malformed
 from ctxmgr.service.catalog import contextfiles, contexts, history, revisions
 from ctxmgr.service.catalog.clock import timestamp
 from ctxmgr.service.catalog.paging import read_position, token_of
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .parameters import Parameters
 
@@ -28,7 +28,7 @@ MAX_DELETED = 10_000
 TYPES = {DIRECTORY: "folder", FILE: "file", LINK: "link"}
 
 
-def describe_context_files(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def describe_context_files(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DescribeContextFiles: what lies directly in a folder, or (ext) with Recursive all below it, by name."""
     context_id = parameters.required("ContextId")
     prefix = context_prefix(_folder(parameters))
@@ -37,7 +37,7 @@ def describe_context_files(engine: Engine, account: str, parameters: Parameters)
     token = parameters.text("NextToken")
     page = parameters.number("PageNumber", 1, least=1, most=MAX_NUMBER)
     after = _encoded("NextToken", read_position(token)[1]) if token else b""
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         contexts.find(connection, account, context_id)
         found = _listed(connection, context_id, prefix, recursive=parameters.flag("Recursive"))
     names = sorted(found)
@@ -52,12 +52,12 @@ def describe_context_files(engine: Engine, account: str, parameters: Parameters)
     }
 
 
-def describe_context_file(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def describe_context_file(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DescribeContextFile (ext): one file, link or folder, as it is or as it was at ``Revision``."""
     context_id = parameters.required("ContextId")
     path = contextfiles.checked_path("FilePath", parameters.file_name("FilePath"))
     revision = parameters.number("Revision", 0, least=1, most=MAX_NUMBER) or None
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         context = contexts.find(connection, account, context_id)
         history.check_revision(connection, context_id, revision or 0)
         row = contextfiles.find(connection, context_id, path, revision=revision)
@@ -69,11 +69,11 @@ def describe_context_file(engine: Engine, account: str, parameters: Parameters) 
     return {"Data": {**_described(context_id, path, row), **told}}
 
 
-def delete_context_file(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def delete_context_file(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DeleteContextFile: one file or (ext) all of ``FilePaths``, in one revision."""
     context_id = parameters.required("ContextId")
     paths = [contextfiles.checked_path("FilePath", path) for path in _named(parameters)]
-    with engine.catalog.write() as connection:
+    with runtime.catalog.write() as connection:
         contexts.find(connection, account, context_id)
         revision = contextfiles.delete(connection, context_id, paths, recursive=parameters.flag("Recursive"))
     return {"Data": {"Revision": revision}}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ctxmgr.engine.policy.mounts import is_within
 from ctxmgr.service.catalog import contexts, sessions
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .bindings import bind, wanted_binding
 from .parameters import Parameters
@@ -23,17 +23,17 @@ PATH: Final = "/tmp/file-transfer"  # noqa: S108  # a mount path, below a sessio
 _BY_REQUEST_ALONE: Final = {"uploadPolicy": {"autoUpload": False}, "downloadPolicy": {"autoDownload": False}}
 
 
-def internal_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def internal_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetAndLoadInternalContext: of the contexts asked for there is only the one for the transfer of files.
 
     Where the session binds a context of its user's at that path or above it, that one is it.
     """
     session_id, kinds = parameters.required("SessionId"), parameters.texts("ContextTypes")
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         sessions.find_live(connection, account, session_id)
     if KIND not in kinds:
         return {"Data": []}
-    with engine.queueing() as queue:
+    with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         bound = sessions.bindings_of(queue.connection, session_id)
@@ -41,5 +41,5 @@ def internal_contexts(engine: Engine, account: str, parameters: Parameters) -> d
         if not context_id:
             context_id = contexts.create_transfer(queue.connection, account, session_id)
             wanted = wanted_binding({"ContextId": context_id, "Path": PATH, "Policy": _BY_REQUEST_ALONE})
-            bind(engine, queue, session, [wanted])
+            bind(runtime, queue, session, [wanted])
     return {"Data": [{"ContextId": context_id, "ContextType": KIND, "ContextPath": PATH}]}

@@ -11,7 +11,7 @@ from ctxmgr.engine.policy.values import malformed, plain_text
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import labels, sessions
 from ctxmgr.service.catalog.paging import read_position, token_of
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .parameters import Parameters
 
@@ -23,24 +23,24 @@ MAX_NAME = 255
 MAX_VALUE = 4096
 
 
-def set_label(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def set_label(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer SetLabel: the labels take the place of those the session had; an empty object takes them all away."""
     session_id = parameters.required("SessionId")
     if not parameters.text("Labels"):
         raise ServiceError("InvalidParameter.Missing", "the parameter Labels is missing: send a JSON object")
     given = read_labels(parameters)
-    with engine.catalog.write() as connection:
+    with runtime.catalog.write() as connection:
         sessions.find_live(connection, account, session_id)
         labels.replace(connection, session_id, given)
     return {}
 
 
-def get_label(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def get_label(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetLabel: a session's labels, by name; in pages where MaxResults asks for them."""
     session_id = parameters.required("SessionId")
     size = parameters.number("MaxResults", MOST, least=1, most=MOST)
     token = parameters.text("NextToken")
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         found = sessions.find_live(connection, account, session_id).labels
     names = sorted(found)
     start = bisect_right(names, read_position(token)[1]) if token else 0

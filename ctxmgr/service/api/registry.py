@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from . import contexts, files, filetransfer, history, labels, rootproof, sessions, sync, urls
 from .parameters import Parameters
 
 __all__ = ["ACTIONS", "Action"]
 
-Action = Callable[[Engine, str, Parameters], dict[str, Any]]
-"""Takes the engine, the account and the request's parameters; gives ``Data`` and what stands beside it."""
+Action = Callable[[Runtime, str, Parameters], dict[str, Any]]
+"""Takes the runtime, the account and the request's parameters; gives ``Data`` and what stands beside it."""
 
 ACTIONS: Mapping[str, Action] = {
     "BindContexts": sessions.bind_contexts,

@@ -21,7 +21,7 @@ from ctxmgr.errors import ServiceError
 from .parameters import Parameters
 
 if TYPE_CHECKING:
-    from ctxmgr.service.tasks.engine import Engine
+    from ctxmgr.service.tasks.runtime import Runtime
 
 __all__ = ["prove_root", "written_proof"]
 
@@ -51,7 +51,7 @@ def written_proof(directory: str) -> Iterator[tuple[str, str]]:
             os.unlink(path)
 
 
-def prove_root(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def prove_root(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ProveRoot (ext): the token in a directory that the account may have sessions in, or "" if there is none.
 
     Nothing else can be read so: the name is one that only a proof has, and what is not a token is not told.
@@ -61,7 +61,7 @@ def prove_root(engine: Engine, account: str, parameters: Parameters) -> dict[str
         raise ServiceError("InvalidParameter.Missing", "the parameter Root is missing: send it")
     if not _NAME.fullmatch(name):
         raise malformed("Proof", name, "the name of a proof")
-    permitted = None if engine.roots is None else engine.roots.get(account, ())
+    permitted = None if runtime.roots is None else runtime.roots.get(account, ())
     root = session_root(asked, permitted)
     return {"Data": {"Token": _token(os.path.join(root, name))}}
 

@@ -15,7 +15,7 @@ from ctxmgr.service.catalog import contexts, sessions
 from ctxmgr.service.catalog.clock import timestamp
 from ctxmgr.service.catalog.identifiers import new_id
 from ctxmgr.service.catalog.sessions import Session
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .bindings import bind, wanted_bindings
 from .labels import read_labels
@@ -38,7 +38,7 @@ __all__ = [
 MAX_PAGE = 1000
 
 
-def create_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def create_session(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer CreateMcpSession: a session with its bindings, and the downloads that these ask for."""
     refuse_unsupported(parameters)
     ignored = not_applied(parameters)
@@ -47,15 +47,15 @@ def create_session(engine: Engine, account: str, parameters: Parameters) -> dict
     image_id = parameters.text("ImageId")
     asked_root = parameters.file_name("Root")
     session_id = new_id("s-")
-    permitted = None if engine.roots is None else engine.roots.get(account, ())
-    root = session_root(asked_root, permitted) if asked_root else str(engine.folder.sessions / session_id)
+    permitted = None if runtime.roots is None else runtime.roots.get(account, ())
+    root = session_root(asked_root, permitted) if asked_root else str(runtime.folder.sessions / session_id)
     if not asked_root:
         os.mkdir(root, 0o700)
     session = Session(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
     try:
-        with engine.queueing() as queue:
+        with runtime.queueing() as queue:
             sessions.create(queue.connection, session)
-            downloads = bind(engine, queue, session, wanted)
+            downloads = bind(runtime, queue, session, wanted)
     except BaseException:
         if not asked_root:
             _discard(root)
@@ -64,7 +64,7 @@ def create_session(engine: Engine, account: str, parameters: Parameters) -> dict
     return {"Data": {**_described(session, parameters), **told}}
 
 
-def bind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def bind_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer BindContexts: more bindings for a session that runs."""
     session_id = parameters.required("SessionId")
     wanted = wanted_bindings(parameters)
@@ -72,17 +72,17 @@ def bind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[
         raise ServiceError(
             "InvalidParameter.Missing", "the parameter PersistenceDataList has no bindings: send at least one"
         )
-    with engine.queueing() as queue:
+    with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
-        downloads = bind(engine, queue, session, wanted)
+        downloads = bind(runtime, queue, session, wanted)
     return {"Data": {"TaskIds": downloads}}
 
 
-def describe_session_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def describe_session_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DescribeSessionContexts: a session's bindings."""
     session_id = parameters.required("SessionId")
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         sessions.find_live(connection, account, session_id)
         bound = sessions.bound(connection, session_id)
     return {
@@ -100,10 +100,10 @@ def describe_session_contexts(engine: Engine, account: str, parameters: Paramete
     }
 
 
-def get_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def get_session(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetSession: a session that has not ended."""
     session_id = parameters.required("SessionId")
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
         bound = sessions.bound(connection, session_id)
     names = {binding.context_id: name for binding, name in bound if not contexts.is_transfer(binding.context_id)}
@@ -112,10 +112,10 @@ def get_session(engine: Engine, account: str, parameters: Parameters) -> dict[st
     return {"Data": {**described, "Status": session.status, "Success": True}}
 
 
-def get_session_detail(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def get_session_detail(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetSessionDetail: also of a session that ended, with why it did or did not."""
-    engine.end_lost_tasks()
-    with engine.catalog.read() as connection:
+    runtime.end_lost_tasks()
+    with runtime.catalog.read() as connection:
         session = sessions.find(connection, account, parameters.required("SessionId"))
     return {
         "Data": {
@@ -130,10 +130,10 @@ def get_session_detail(engine: Engine, account: str, parameters: Parameters) -> 
     }
 
 
-def list_sessions(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def list_sessions(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ListSession: the account's sessions that have the given labels, newest first."""
     size = parameters.number("MaxResults", 10, least=1, most=MAX_PAGE)
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         page = sessions.listed(
             connection,
             account,
@@ -160,14 +160,14 @@ def list_sessions(engine: Engine, account: str, parameters: Parameters) -> dict[
     }
 
 
-def delete_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def delete_session(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer DeleteSessionAsync: upload what the policies ask for, and end the session if that went well.
 
     With ``Force`` (ext) the session ends also if that goes wrong, and what was not uploaded is lost with a directory
     that the service made.
     """
     session_id, force = parameters.required("SessionId"), parameters.flag("Force")
-    with engine.queueing() as queue:
+    with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         if session.status == sessions.DELETING:
             if force:
@@ -183,11 +183,11 @@ def delete_session(engine: Engine, account: str, parameters: Parameters) -> dict
         if force:
             sessions.force_ending(queue.connection, session_id)
         sessions.settle(queue.connection, session_id)
-    engine.clean_up()
+    runtime.clean_up()
     return {}
 
 
-def unbind_contexts(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def unbind_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer UnbindContexts (ext): end a session's bindings of a context, at one path or at all. Files stay.
 
     Nothing is uploaded first: who wants that syncs before.
@@ -195,15 +195,15 @@ def unbind_contexts(engine: Engine, account: str, parameters: Parameters) -> dic
     session_id, context_id = parameters.required("SessionId"), parameters.required("ContextId")
     path = parameters.text("Path")
     mount = normalised(path) if path else ""
-    with engine.catalog.write() as connection:
+    with runtime.catalog.write() as connection:
         refuse_if_ending(sessions.find_live(connection, account, session_id))
         sessions.unbind(connection, session_id, context_id, mount)
     return {}
 
 
-def refresh_session(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def refresh_session(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer RefreshSessionIdleTime: a session here has no idle time that could run out."""
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         sessions.find_live(connection, account, parameters.required("SessionId"))
     return {}
 

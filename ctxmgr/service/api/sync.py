@@ -21,7 +21,7 @@ from ctxmgr.service.catalog import contexts, sessions, tasks
 from ctxmgr.service.catalog.clock import epoch_seconds
 from ctxmgr.service.catalog.identifiers import unlike_an_id
 from ctxmgr.service.catalog.sessions import Binding
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
 from .parameters import Parameters
@@ -37,12 +37,12 @@ EXTENSIONS = ["DiscardLocal"]
 MODES = (UPLOAD, DOWNLOAD)
 
 
-def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def sync_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer SyncContext: queue a sync of what the request names, or of all bindings."""
     session_id, mode = parameters.required("SessionId"), _mode(parameters)
     discard = _discard(parameters, mode)
-    engine.end_lost_tasks(now=True)
-    with engine.queueing() as queue:
+    runtime.end_lost_tasks(now=True)
+    with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         chosen = _chosen(queue.connection, session_id, mode, parameters)
@@ -50,24 +50,24 @@ def sync_context(engine: Engine, account: str, parameters: Parameters) -> dict[s
     return {"Data": {"TaskIds": queued}}
 
 
-def get_context_info(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def get_context_info(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetContextInfo: the tasks that the request names, or the latest and the unfinished ones.
 
     (ext) With ``Extensions=true`` also which parameters this service understands beyond AgentBay's.
     """
     _wait_ms(parameters)
-    engine.end_lost_tasks()
-    with engine.catalog.read() as connection:
+    runtime.end_lost_tasks()
+    with runtime.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
     status = ""
     if rows:
-        entries = json.dumps([_described(engine, row) for row in rows])
+        entries = json.dumps([_described(runtime, row) for row in rows])
         status = json.dumps([{"type": "data", "data": entries}])
     told = {"Extensions": EXTENSIONS} if parameters.flag("Extensions") else {}
     return {"Data": {"ContextStatus": status, **told}}
 
 
-def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> Watch | None:
+def watch_context_info(runtime: Runtime, account: str, parameters: Parameters) -> Watch | None:
     """Return what a GetContextInfo with ``WaitMs`` waits for; None where it waits for nothing.
 
     With ``TaskIds``, it is one of exactly those; otherwise one of those that are unfinished now.
@@ -76,28 +76,28 @@ def watch_context_info(engine: Engine, account: str, parameters: Parameters) -> 
     if not wait_ms:
         return None
     session_id, named = _owner(parameters), _task_ids(parameters)
-    engine.end_lost_tasks()
-    with engine.catalog.read() as connection:
+    runtime.end_lost_tasks()
+    with runtime.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
     awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
-    elsewhere = any(row.finished_ms is None and row.node_id != engine.node.id for row in rows)
+    elsewhere = any(row.finished_ms is None and row.node_id != runtime.node.id for row in rows)
 
     def subscribe(notify: Callable[[], None]) -> Callable[[], None]:
-        return engine.listeners.add(session_id, notify)
+        return runtime.listeners.add(session_id, notify)
 
     return Watch(
         timeout=wait_ms / 1000,
         poll=SECONDS_BETWEEN_POLLS if elsewhere else None,
-        ready=lambda: _any_ended(engine, session_id, awaited),
+        ready=lambda: _any_ended(runtime, session_id, awaited),
         subscribe=subscribe,
     )
 
 
-def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer PlanSync (ext): what a sync would do."""
     session_id, mode = parameters.required("SessionId"), _mode(parameters)
     discard = _discard(parameters, mode)
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
         chosen = _chosen(connection, session_id, mode, parameters)
     changes: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str,
     unchanged = kept_local = 0
     for binding, _, path in chosen:
         try:
-            preview = engine.syncs.preview(session.root, binding, mode, path, discard=discard)
+            preview = runtime.syncs.preview(session.root, binding, mode, path, discard=discard)
         except WorkspaceError as error:
             raise ServiceError("InvalidBinding.Directory", str(error)) from error
         changes += _changes(binding, preview)
@@ -125,19 +125,19 @@ def plan_sync(engine: Engine, account: str, parameters: Parameters) -> dict[str,
     }
 
 
-def _any_ended(engine: Engine, session_id: str, ids: Sequence[str]) -> bool:
+def _any_ended(runtime: Runtime, session_id: str, ids: Sequence[str]) -> bool:
     try:
-        unknown = [task_id for task_id in ids if engine.progress(task_id) is None]
+        unknown = [task_id for task_id in ids if runtime.progress(task_id) is None]
         if not unknown and ids:
             return False
-        engine.check_open()
-        engine.end_lost_tasks()
-        with engine.catalog.read() as connection:
+        runtime.check_open()
+        runtime.end_lost_tasks()
+        with runtime.catalog.read() as connection:
             rows = tasks.named(connection, session_id, unknown)
     except Exception:
         # The answer itself will say what is wrong.
         return True
-    ended = any(row.finished_ms is not None or engine.unrecorded_failure(row.id) for row in rows)
+    ended = any(row.finished_ms is not None or runtime.unrecorded_failure(row.id) for row in rows)
     return ended or len(rows) < len(set(unknown)) or not ids
 
 
@@ -216,7 +216,7 @@ def _chosen(
     return chosen
 
 
-def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
+def _described(runtime: Runtime, row: Row[Any]) -> dict[str, Any]:
     described = {
         "contextId": row.context_id,
         "path": row.path,
@@ -245,9 +245,9 @@ def _described(engine: Engine, row: Row[Any]) -> dict[str, Any]:
     if row.finished_ms is not None:
         conflicts = [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)]
         return {**described, "conflicts": conflicts}
-    if error := engine.unrecorded_failure(row.id):
+    if error := runtime.unrecorded_failure(row.id):
         return {**described, "status": tasks.FAILED, "errorMessage": error}
-    if progress := engine.progress(row.id):
+    if progress := runtime.progress(row.id):
         described |= {"filesTotal": progress.files_total, "filesDone": progress.files_done}
         described |= {"bytesTotal": progress.bytes_total, "bytesDone": progress.bytes_done}
     return described

@@ -24,7 +24,7 @@ from ctxmgr.filedigests import repr_digest
 from ctxmgr.service.catalog import contextfiles, contexts, history
 from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.storage.signing import UPLOAD
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .checksums import Checksums
 from .conditions import byte_range, check_conditions, not_modified
@@ -89,12 +89,12 @@ class Stored:
 
 
 def open_download(
-    engine: Engine, token: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+    runtime: Runtime, token: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> Download:
     """Begin to answer a GET or a HEAD of a signed URL.
 
     Args:
-        engine: the service's.
+        runtime: the service's.
         token: what follows ``/files/`` in the URL.
         method: the request's.
         headers: the request's, by lower-case name. ``range`` (one of bytes), ``if-range``, ``if-match`` and
@@ -103,15 +103,15 @@ def open_download(
     Raises:
         ServiceError: the URL is not good for this, or the file is not there any more.
     """
-    engine.check_open()
-    grant = engine.signer.grant(token, method)
+    runtime.check_open()
+    grant = runtime.signer.grant(token, method)
     return read_file(
-        engine, grant.account, grant.context_id, grant.path, revision=grant.revision, method=method, headers=headers
+        runtime, grant.account, grant.context_id, grant.path, revision=grant.revision, method=method, headers=headers
     )
 
 
 def read_file(
-    engine: Engine,
+    runtime: Runtime,
     account: str,
     context_id: str,
     path: bytes,
@@ -121,9 +121,9 @@ def read_file(
     headers: Mapping[str, str] | None = None,
 ) -> Download:
     """Begin to read a file of an account's context, as it is (0) or was at a revision; else as ``open_download``."""
-    engine.check_open()
+    runtime.check_open()
     asked = headers or {}
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         contexts.find(connection, account, context_id)
         history.check_revision(connection, context_id, revision)
         row = contextfiles.find_file(connection, context_id, path, revision=revision or None)
@@ -151,18 +151,18 @@ def read_file(
     if partial:
         answered["content-range"] = f"bytes {start}-{end - 1}/{entry.size}"
     if "sha-256" in asked.get("want-repr-digest", "") and not partial:
-        answered["repr-digest"] = repr_digest(sha256_of(engine, path, entry))
-    content = iter(()) if method == "HEAD" else content_of(engine, path, entry, start, end)
+        answered["repr-digest"] = repr_digest(sha256_of(runtime, path, entry))
+    content = iter(()) if method == "HEAD" else content_of(runtime, path, entry, start, end)
     return Download(206 if partial else 200, answered, content)
 
 
 def open_upload(
-    engine: Engine, token: str, *, headers: Mapping[str, str] | None = None, max_size: int = MAX_SIZE
+    runtime: Runtime, token: str, *, headers: Mapping[str, str] | None = None, max_size: int = MAX_SIZE
 ) -> Upload:
     """Begin to take the body of a PUT to a signed URL.
 
     Args:
-        engine: the service's.
+        runtime: the service's.
         token: what follows ``/files/`` in the URL.
         headers: the request's, by lower-case name. ``content-length``, ``content-md5`` (RFC 1864), ``repr-digest``
             (RFC 9530, SHA-256) and ``x-ctxmgr-blake3`` (hexadecimal) are compared with what comes; ``if-match`` and
@@ -172,13 +172,13 @@ def open_upload(
     Raises:
         ServiceError: the URL is not good for this, or a header can't be met.
     """
-    engine.check_open()
-    grant = engine.signer.grant(token, UPLOAD)
-    return write_file(engine, grant.account, grant.context_id, grant.path, headers=headers, max_size=max_size)
+    runtime.check_open()
+    grant = runtime.signer.grant(token, UPLOAD)
+    return write_file(runtime, grant.account, grant.context_id, grant.path, headers=headers, max_size=max_size)
 
 
 def write_file(
-    engine: Engine,
+    runtime: Runtime,
     account: str,
     context_id: str,
     path: bytes,
@@ -187,10 +187,10 @@ def write_file(
     max_size: int = MAX_SIZE,
 ) -> Upload:
     """Begin to write a file of an account's context; otherwise as ``open_upload``."""
-    engine.check_open()
-    with engine.catalog.read() as connection:
+    runtime.check_open()
+    with runtime.catalog.read() as connection:
         contexts.find(connection, account, context_id)
-    return Upload(engine, account, context_id, path, headers or {}, max_size)
+    return Upload(runtime, account, context_id, path, headers or {}, max_size)
 
 
 class Upload:
@@ -200,9 +200,9 @@ class Upload:
     """
 
     def __init__(
-        self, engine: Engine, account: str, context_id: str, path: bytes, headers: Mapping[str, str], max_size: int
+        self, runtime: Runtime, account: str, context_id: str, path: bytes, headers: Mapping[str, str], max_size: int
     ) -> None:
-        self._engine = engine
+        self._runtime = runtime
         self._account = account
         self._context_id = context_id
         self._path = path
@@ -212,7 +212,7 @@ class Upload:
         self._announced = _announced_size(headers, max_size)
         self._checksums = Checksums(headers)
         try:
-            self._file = tempfile.TemporaryFile(dir=engine.folder.root, prefix="upload-", buffering=0)  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(dir=runtime.folder.root, prefix="upload-", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise _not_stored(path, error) from error
 
@@ -246,17 +246,17 @@ class Upload:
             ServiceError: it is not what the headers said, a condition is not met, or it can't be stored.
         """
         self._check()
-        engine = self._engine
-        engine.check_open()
+        runtime = self._runtime
+        runtime.check_open()
         try:
-            writer = engine.syncs.writer()
+            writer = runtime.syncs.writer()
             self._file.seek(0)
             size, digest, chunks = read_content(self._file.fileno(), self._size, writer)
             writer.flush()
         except (OSError, ContentError) as error:
             raise _not_stored(self._path, error) from error
         content = Entry(FILE, 0, 0, size, digest, chunks)
-        with engine.catalog.write() as connection:
+        with runtime.catalog.write() as connection:
             contexts.find(connection, self._account, self._context_id)
             check_conditions(self._headers, self._etag_there(connection), reading=False)
             revision = contextfiles.put(connection, self._context_id, self._path, content, note="file")

@@ -8,7 +8,7 @@ from typing import Any
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contextfiles, contexts, history
 from ctxmgr.service.storage.signing import DOWNLOAD, UPLOAD, VALID_SECONDS, Grant
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 from .parameters import Parameters
 
@@ -17,21 +17,21 @@ __all__ = ["download_url", "upload_url"]
 MAX_REVISION = 2**62
 
 
-def upload_url(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def upload_url(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetContextFileUploadUrl: a URL that takes a file's bytes by PUT."""
-    return _url(engine, account, parameters, UPLOAD)
+    return _url(runtime, account, parameters, UPLOAD)
 
 
-def download_url(engine: Engine, account: str, parameters: Parameters) -> dict[str, Any]:
+def download_url(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer GetContextFileDownloadUrl: a URL that answers a GET with a file, (ext) as it was at ``Revision``."""
-    return _url(engine, account, parameters, DOWNLOAD)
+    return _url(runtime, account, parameters, DOWNLOAD)
 
 
-def _url(engine: Engine, account: str, parameters: Parameters, method: str) -> dict[str, Any]:
+def _url(runtime: Runtime, account: str, parameters: Parameters, method: str) -> dict[str, Any]:
     context_id = parameters.required("ContextId")
     path = contextfiles.checked_path("FilePath", parameters.file_name("FilePath"))
     revision = parameters.number("Revision", 0, least=1, most=MAX_REVISION) if method == DOWNLOAD else 0
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         contexts.find(connection, account, context_id)
         if method == DOWNLOAD:
             history.check_revision(connection, context_id, revision)
@@ -43,5 +43,5 @@ def _url(engine: Engine, account: str, parameters: Parameters, method: str) -> d
             "client.files.download do), or use a ctxmgr serve",
         )
     expires = int(time.time()) + VALID_SECONDS
-    token = engine.signer.token(Grant(account, context_id, path, method, expires, revision))
+    token = runtime.signer.token(Grant(account, context_id, path, method, expires, revision))
     return {"Data": {"Url": f"{parameters.base_url}/files/{token}", "ExpireTime": expires}}

@@ -9,34 +9,34 @@ from sqlalchemy import func, select
 from ctxmgr.service.catalog import tasks as task_actions
 from ctxmgr.service.catalog.schema import meta, tasks
 
-from .engine import Engine
+from .runtime import Runtime
 
 __all__ = ["check", "outcome", "unfinished"]
 
 
-def check(engine: Engine) -> None:
+def check(runtime: Runtime) -> None:
     """Go on if the catalog can be read.
 
     Raises:
         Exception: it can't, or the service was closed.
     """
-    engine.check_open()
-    with engine.catalog.read() as connection:
+    runtime.check_open()
+    with runtime.catalog.read() as connection:
         connection.execute(select(meta.c.value).limit(1)).all()
 
 
-def unfinished(engine: Engine) -> dict[str, int]:
+def unfinished(runtime: Runtime) -> dict[str, int]:
     """Return how many tasks of this process are waiting and how many are running."""
     counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
-    own = counted.where(tasks.c.node_id == engine.node.id, tasks.c.finished_ms.is_(None))
+    own = counted.where(tasks.c.node_id == runtime.node.id, tasks.c.finished_ms.is_(None))
     found = {task_actions.WAITING: 0, task_actions.RUNNING: 0}
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         found |= {row[0]: row[1] for row in connection.execute(own)}
     return found
 
 
-def outcome(engine: Engine, task_id: str) -> dict[str, Any]:
+def outcome(runtime: Runtime, task_id: str) -> dict[str, Any]:
     """Return the row of a task; empty if it is gone."""
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         row = connection.execute(select(tasks).where(tasks.c.id == task_id)).one_or_none()
     return {} if row is None else dict(row._mapping)

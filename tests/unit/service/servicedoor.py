@@ -106,7 +106,7 @@ class Door:
 
 def busy(door: Door, root: Path) -> AbstractContextManager[None]:
     """Make syncs of a directory wait, as one that takes long would."""
-    return held(door.service._engine.folder.workspace_lock(str(root)), lambda: None)
+    return held(door.service._runtime.folder.workspace_lock(str(root)), lambda: None)
 
 
 def encoded(parameters: Mapping[str, object]) -> dict[str, str]:

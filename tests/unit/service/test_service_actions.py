@@ -346,7 +346,7 @@ def test_sessions_that_ended_long_ago_are_forgotten(door: Door, monkeypatch: pyt
     ended, running = door.session(Labels={"a": "b"}), door.session()
     door.delete_session(ended)
     monkeypatch.setattr("ctxmgr.service.tasks.cleanup.KEPT_MS", -1000)
-    engine = door.service._engine
+    engine = door.service._runtime
     cleanup = Cleanup(engine.catalog, engine.folder)
     cleanup.run()
     cleanup.run()

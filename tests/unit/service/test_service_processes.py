@@ -95,7 +95,7 @@ def test_many_processes_make_a_data_folder_together(tmp_path: Path) -> None:
 def test_closing_fails_what_did_not_end(
     doors: tuple[Door, Door], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctxmgr.service.tasks.engine.GRACE", 0.05)
+    monkeypatch.setattr("ctxmgr.service.tasks.runtime.GRACE", 0.05)
     here, there = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
@@ -156,7 +156,7 @@ def test_a_failure_that_cannot_be_recorded_is_told_and_recorded_later(
     here, there = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
-    monkeypatch.setattr("ctxmgr.service.tasks.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("ctxmgr.service.tasks.runtime.SECONDS_BETWEEN_CHECKS", 0.0)
 
     def full(*args: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
@@ -188,7 +188,7 @@ def test_a_task_that_was_queued_and_never_begun_fails(
         patch.setattr("ctxmgr.service.tasks.workers.Workers.submit", stop)
         with pytest.raises(KeyboardInterrupt):
             here.data("SyncContext", SessionId=session)
-    monkeypatch.setattr("ctxmgr.service.tasks.engine.SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("ctxmgr.service.tasks.runtime.SECONDS_BETWEEN_CHECKS", 0.0)
     (task,) = here.info(session, TaskType="upload")
     assert (task["status"], task["errorMessage"][:12]) == ("Failed", "interrupted:")
     assert here.sync(session)[0]["status"] == "Success"
@@ -198,12 +198,12 @@ def test_a_node_that_cant_be_looked_at_keeps_no_request_from_its_answer(
     doors: tuple[Door, Door], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     here, there = doors
-    lock = tmp_path / "data" / "nodes" / f"{there.service._engine.node.id}.lock"
+    lock = tmp_path / "data" / "nodes" / f"{there.service._runtime.node.id}.lock"
     lock.unlink()
     lock.mkdir()
-    here.service._engine.end_lost_tasks(now=True)
+    here.service._runtime.end_lost_tasks(now=True)
     assert here.context()
     ContextService.open(tmp_path / "data").close()
-    assert all(there.service._engine.node.id in message for message in caplog.messages)
+    assert all(there.service._runtime.node.id in message for message in caplog.messages)
     assert len(caplog.messages) == 2, "once for each service that looked"
     lock.rmdir()

@@ -99,7 +99,7 @@ def test_a_download_puts_the_local_version_it_replaces_into_the_history(door: Do
     (task,) = door.sync(two, "download")
     assert (task["status"], task["revision"]) == ("Success", 4)
     assert tree(tmp_path / "two") == {"a": "of one"}
-    catalog = door.service._engine.catalog
+    catalog = door.service._runtime.catalog
     with catalog.read() as connection:
         kept, now = (revisions.manifest(connection, context, "/", revision=number)[b"a"].digest for number in (3, 4))
     assert (kept, now) == (blake3(b"of two").digest(), blake3(b"of one").digest())
@@ -283,7 +283,7 @@ def test_a_download_of_swapped_chunk_lists_fails_and_names_the_file(door: Door, 
     fill(tmp_path / "one", {"a": "first", "b": "other"})
     door.sync(session)
     door.data("DeleteSessionAsync", SessionId=session)
-    with door.service._engine.catalog.write() as connection:
+    with door.service._runtime.catalog.write() as connection:
         rows = {row.path: row.chunks for row in connection.execute(select(files.c.path, files.c.chunks))}
         for path, other in ((b"/a", b"/b"), (b"/b", b"/a")):
             connection.execute(update(files).where(files.c.path == path).values(chunks=rows[other]))

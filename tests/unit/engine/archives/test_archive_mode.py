@@ -226,7 +226,7 @@ def test_everything_that_is_known_of_a_file_comes_back(door: Door, tmp_path: Pat
 def test_a_pack_is_a_tar_that_other_programs_read(door: Door, tmp_path: Path) -> None:
     context = door.context()
     uploaded(door, context, tmp_path / "w", {"a": "1", "b": "2"}, **ARCHIVE)
-    engine = door.service._engine
+    engine = door.service._runtime
     with engine.catalog.read() as connection:
         entry = revisions.manifest(connection, context, "/")[PACK.encode()]
     ((_, pieces),) = engine.syncs.reader().contents({b"": entry})
@@ -288,14 +288,14 @@ def test_packing_and_unpacking_is_the_identity(
 def test_a_pack_whose_chunks_are_those_of_another_is_not_unpacked(door: Door, tmp_path: Path) -> None:
     context = door.context()
     uploaded(door, context, tmp_path / "one", {"a/x": "first", "b/x": "second"}, **ARCHIVE)
-    with door.service._engine.catalog.write() as connection:
+    with door.service._runtime.catalog.write() as connection:
         packs = connection.execute(
             select(files.c.path, files.c.chunks, files.c.size).where(files.c.target == b"pack")
         ).all()
         for row, other in zip(packs, reversed(packs), strict=True):
             swapped = {"chunks": other.chunks, "size": other.size}
             connection.execute(update(files).where(files.c.path == row.path).values(**swapped))
-    shutil.rmtree(door.service._engine.folder.archives)
+    shutil.rmtree(door.service._runtime.folder.archives)
     (tmp_path / "two").mkdir()
     made = door.data("CreateMcpSession", PersistenceDataList=[binding(context)], Root=str(tmp_path / "two"))
     (task,) = door.wait(made["SessionId"], made["TaskIds"])

@@ -158,7 +158,7 @@ def test_bits_that_rot_without_a_trace_are_found_when_the_content_comes_again(
     files = fill(tmp_path / "here")
     upload(door, context, tmp_path / "here")
     (pack,) = packs(tmp_path)
-    store = door.service._engine.syncs._store.packs
+    store = door.service._runtime.syncs._store.packs
     stamp = store.stamp(pack.name)
     flip(pack, 0.5)
     monkeypatch.setattr(store, "stamp", lambda name: stamp if name == pack.name else type(store).stamp(store, name))
@@ -175,7 +175,7 @@ def test_a_healed_pack_is_not_read_by_the_next_upload(
     upload(door, context, tmp_path / "here")
     flip(packs(tmp_path)[0], 0.5)
     upload(door, context, tmp_path / "here")
-    store = door.service._engine.syncs._store.packs
+    store = door.service._runtime.syncs._store.packs
     monkeypatch.setattr(store, "read", lambda *args: pytest.fail("a pack was read"))
     assert upload(door, context, tmp_path / "here")["nothingToSync"]
 
@@ -189,7 +189,7 @@ def test_a_data_folder_that_was_copied_is_proven_once(
     (pack,) = packs(tmp_path)
     shutil.copyfile(pack, tmp_path / "copy")
     os.replace(tmp_path / "copy", pack)
-    store = door.service._engine.syncs._store.packs
+    store = door.service._runtime.syncs._store.packs
     read: list[str] = []
     verify = store.verify
 

@@ -293,7 +293,7 @@ def test_a_part_left_to_the_next_service_is_still_that_part(tmp_path: Path) -> N
     fill(place.folder, FILES)
     with busy(place.door, place.folder):
         (task,) = place.door.data("SyncContext", SessionId=place.session, Path="/work/sub")["TaskIds"]
-        service._engine.close(0)
+        service._runtime.close(0)
     again = ContextService.open(tmp_path / "data", resume=True)
     place.door = Door(again)
     assert [item["status"] for item in place.door.wait(place.session, [task])] == ["Success"]

@@ -242,7 +242,7 @@ def test_a_download_is_read_a_piece_at_a_time(door: Door) -> None:
 
 def test_a_file_that_is_too_large_is_refused_when_that_is_known(door: Door) -> None:
     context = door.context()
-    engine = door.service._engine
+    engine = door.service._runtime
     grant = token(door, "Upload", context, "/a")
     with pytest.raises(ServiceError) as announced:
         transfer.open_upload(engine, grant, headers={"content-length": "11"}, max_size=10)

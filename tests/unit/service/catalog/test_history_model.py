@@ -14,7 +14,7 @@ from ctxmgr.engine.sync.task import Task
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import contextfiles, contexts, history, revisions
 from ctxmgr.service.catalog.tasks import CLEAR, RESTORE
-from ctxmgr.service.tasks.engine import Engine
+from ctxmgr.service.tasks.runtime import Runtime
 
 # Each path's content, and the number of the put that brought it: the same content later is another version.
 Content = dict[bytes, tuple[bytes, int]]
@@ -28,9 +28,9 @@ CHANGES = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     service = ContextService.open(tmp_path_factory.mktemp("model") / "data")
-    yield service._engine
+    yield service._runtime
     service.close()
 
 
@@ -40,13 +40,13 @@ def entry(content: bytes) -> Entry:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CHANGES, max_size=12))
-def test_going_back_gives_exactly_what_was_there(engine: Engine, changes: list[tuple[object, ...]]) -> None:
-    with engine.catalog.write() as connection:
+def test_going_back_gives_exactly_what_was_there(runtime: Runtime, changes: list[tuple[object, ...]]) -> None:
+    with runtime.catalog.write() as connection:
         context: str = contexts.create(connection, "local", uuid.uuid4().hex).id
     past: list[Content] = [{}]
     for change in changes:
         now = dict(past[-1])
-        with engine.catalog.write() as connection:
+        with runtime.catalog.write() as connection:
             match change:
                 case ("put", bytes(path), bytes(content)):
                     if path not in now or now[path][0] != content:
@@ -65,7 +65,7 @@ def test_going_back_gives_exactly_what_was_there(engine: Engine, changes: list[t
         if head == len(past):
             past.append(now)
         assert (len(past) - 1, past[-1]) == (head, now)
-    with engine.catalog.read() as connection:
+    with runtime.catalog.read() as connection:
         for number, wanted in enumerate(past):
             found = revisions.manifest(connection, context, "/", revision=number)
             held = {b"/" + path: item.digest for path, item in found.items() if item.kind == FILE}

@@ -45,7 +45,7 @@ def bind_anew(door: Door, context: str, session: str, **policy: object) -> None:
 
 
 def after(door: Door, days: float) -> int:
-    return sweep(door.service._engine.catalog, now_ms() + int(days * DAY_MS), Retries("sweep {}"))
+    return sweep(door.service._runtime.catalog, now_ms() + int(days * DAY_MS), Retries("sweep {}"))
 
 
 def test_files_are_ended_when_their_time_is_over_and_not_before(door: Door, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_clock_is_the_upload_not_the_files_own_time(door: Door, tmp_path: Pa
     assert after(door, 0.5) == 0
     fill(tmp_path / "w", {"old": "changed, so uploaded anew"})
     door.sync(session)
-    with door.service._engine.catalog.write() as connection:
+    with door.service._runtime.catalog.write() as connection:
         connection.execute(update(revisions).where(revisions.c.number == 1).values(created_ms=0))
     assert after(door, 0) == 0
     assert door.files(context) == ["/old"]
@@ -105,7 +105,7 @@ def test_the_rules_outlive_the_session_and_end_with_the_context(door: Door, tmp_
     door.delete_session(session)
     assert after(door, 2) == 1
     door.data("DeleteContext", Id=context)
-    with door.service._engine.catalog.read() as connection:
+    with door.service._runtime.catalog.read() as connection:
         assert not recycling.has_rules(connection)
 
 
@@ -135,7 +135,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
         swept.set()
         return int(count)
 
-    monkeypatch.setattr("ctxmgr.service.tasks.engine.now_ms", later)
+    monkeypatch.setattr("ctxmgr.service.tasks.runtime.now_ms", later)
     monkeypatch.setattr(recycling, "sweep", sweep_and_tell)
     again = ContextService.open(tmp_path / "data")
     try:
@@ -148,7 +148,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
 def test_no_thread_is_made_where_nothing_is_ever_recycled(door: Door, tmp_path: Path) -> None:
     kept(door, tmp_path / "w", {"a": "1"}, **recycle("Forever"))
     door.service.close()
-    assert door.service._engine.sweeper._thread is None
+    assert door.service._runtime.sweeper._thread is None
 
 
 def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -111,7 +111,7 @@ def test_the_next_start_finishes_the_same_tasks(opened: Opener, left: Left, bloc
 
 
 def test_a_start_resumes_before_anyone_asks(opened: Opener, left: Left) -> None:
-    node = opened().service._engine.node.id
+    node = opened().service._runtime.node.id
     assert [owner for _, owner in kept(opened(resume=False), left)] == [node, node]
 
 
@@ -195,7 +195,7 @@ def test_a_service_that_does_not_resume_leaves_what_it_took_over_and_fails_its_o
 def test_a_thread_that_outlives_its_service_changes_nothing_of_a_task_that_another_has(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctxmgr.service.tasks.engine.STOP_TIMEOUT", 0.0)
+    monkeypatch.setattr("ctxmgr.service.tasks.runtime.STOP_TIMEOUT", 0.0)
     fill(tmp_path / "one", {"a": "a"})
     first = opened()
     context = first.context()
@@ -242,7 +242,7 @@ def test_a_restore_that_was_left_goes_back_to_its_revision(
 
 def test_tasks_of_a_session_that_is_gone_fail_with_the_reason(opened: Opener, left: Left) -> None:
     other = opened(resume=False)
-    with other.service._engine.catalog.write() as connection:
+    with other.service._runtime.catalog.write() as connection:
         connection.execute(delete(session_rows).where(session_rows.c.id == left.session))
     opened()
     rows = [other.service.outcome(task_id) for task_id in left.ids]

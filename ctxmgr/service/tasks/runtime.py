@@ -1,4 +1,4 @@
-"""The engine: one open data folder, the tasks that run on it here, and the end of those that nobody runs any more."""
+"""The runtime: one open data folder, the tasks that run on it here, and the end of those that nobody runs any more."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .nodes import Node
 from .watch import Listeners
 from .workers import Workers
 
-__all__ = ["Engine", "Queue"]
+__all__ = ["Queue", "Runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +73,14 @@ class Queue:
         return task.id
 
 
-class Engine:
+class Runtime:
     """See the module. ``catalog``, ``folder``, ``syncs``, ``signer`` and ``listeners`` are what actions work with.
 
     Attributes:
         roots: by account, the real paths of the directories in and below which sessions may have their roots; None
             where the caller is trusted with any.
         resumes: at its end it leaves unfinished tasks to the next service, and at its beginning takes over those that
-            were left. An engine that does not, takes them over when someone asks for the state of tasks: so none
+            were left. A runtime that does not, takes them over when someone asks for the state of tasks: so none
             waits for ever, and a command that has to do with something else runs no syncs.
         observers: called, by a worker, with the id of every task that ended here; must not raise.
     """
@@ -114,7 +114,7 @@ class Engine:
         atexit.register(self._at_exit)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, workers: int, resumes: bool = False) -> Engine:
+    def open(cls, path: str | os.PathLike[str], *, workers: int, resumes: bool = False) -> Runtime:
         """Open a data folder.
 
         Raises:
@@ -130,19 +130,19 @@ class Engine:
                     catalog = Catalog.open(folder.catalog, expected=folder.holds_packs(), unwritable=folder.unwritable)
                     signer = Signer(load_key(folder.url_key))
                 undo.callback(catalog.close)
-                engine = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
-                undo.callback(engine.close)
-                engine.node.end_dead_ones(wait=True)
+                runtime = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
+                undo.callback(runtime.close)
+                runtime.node.end_dead_ones(wait=True)
                 if resumes:
-                    with engine._queueing:
-                        engine._take_over()
+                    with runtime._queueing:
+                        runtime._take_over()
             except CatalogError as error:
                 raise DataFolderError(error.message) from error
             except OSError as error:
                 raise DataFolderError(f"can't open the data folder {str(folder.source)!r}: {reason(error)}") from error
             undo.pop_all()
-        engine.clean_up()
-        return engine
+        runtime.clean_up()
+        return runtime
 
     @contextmanager
     def queueing(self) -> Iterator[Queue]:
@@ -160,7 +160,7 @@ class Engine:
         """Go on, or not.
 
         Raises:
-            ServiceError: the engine is closed, or another process opened it.
+            ServiceError: the runtime is closed, or another process opened it.
         """
         if self._process != os.getpid():
             problem = "this process was forked after the service was opened: open it again here"
@@ -207,9 +207,9 @@ class Engine:
         self._workers.submit("clean up", self._clean_up)
 
     def close(self, grace: float = GRACE) -> None:
-        """End the engine: running tasks get a moment.
+        """End the runtime: running tasks get a moment.
 
-        Those that are not done then, and the queued ones, are left to the next service if the engine resumes or had
+        Those that are not done then, and the queued ones, are left to the next service if the runtime resumes or had
         taken them over itself; the others fail as interrupted.
 
         Args:
@@ -320,7 +320,7 @@ class Engine:
                 logger.warning("can't remove what ended sessions left behind: %s", reason(error))
 
 
-def _close_at_exit(reference: Callable[[], Engine | None]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.close()
+def _close_at_exit(reference: Callable[[], Runtime | None]) -> None:
+    runtime = reference()
+    if runtime is not None:
+        runtime.close()
