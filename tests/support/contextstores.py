@@ -38,8 +38,8 @@ class Keeper:
         """Bind a context in a new session, and queue a sync of it that nobody runs."""
         session_id = f"s-{next(self._numbers)}"
         read, _ = read_policy(policy, mount)
-        binding = sessions.Binding(session_id, context_id, mount, mount, read, policy, 0)
-        session = sessions.Session(session_id, ACCOUNT, os.sep, False, {}, "", sessions.RUNNING, "")
+        binding = sessions.BindingRow(session_id, context_id, mount, mount, read, policy, 0)
+        session = sessions.SessionRow(session_id, ACCOUNT, os.sep, False, {}, "", sessions.RUNNING, "")
         with self.catalog.write() as connection:
             sessions.create(connection, session)
             sessions.bind(connection, binding)

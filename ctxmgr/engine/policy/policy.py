@@ -12,9 +12,9 @@ from ctxmgr.errors import ServiceError
 
 from .mounts import is_within, normalised
 from .values import malformed, plain_text
-from .whitelist import WhiteList, check_white_lists
+from .whitelist import SelectionRule, check_white_lists
 
-__all__ = ["DAYS", "Extract", "Policy", "Recycle", "read_policy"]
+__all__ = ["DAYS", "BindingPolicy", "Extract", "Recycle", "read_policy"]
 
 DAYS: dict[str, int | None] = {
     **{f"Lifecycle_{days}Day{'s' if days > 1 else ''}": days for days in (1, 3, 5, 10, 15, 30, 90, 180, 360)},
@@ -53,7 +53,7 @@ class Recycle:
 
 
 @dataclass(frozen=True)
-class Policy:
+class BindingPolicy:
     """A policy as the service acts on it. The defaults are those of a binding without one.
 
     Attributes:
@@ -76,7 +76,7 @@ class Policy:
     archive_excluded: tuple[str, ...] = ()
     extract: Extract | None = None
     recycle: Recycle | None = None
-    white_lists: tuple[WhiteList, ...] = ()
+    white_lists: tuple[SelectionRule, ...] = ()
     origins: tuple[str, ...] = ()
 
     def variant(self) -> str:
@@ -89,7 +89,7 @@ class Policy:
         return repr((self.origins, self.extract))
 
 
-def read_policy(value: object, mount: str) -> tuple[Policy, str]:
+def read_policy(value: object, mount: str) -> tuple[BindingPolicy, str]:
     """Read a binding's ``Policy``.
 
     Args:
@@ -108,7 +108,7 @@ def read_policy(value: object, mount: str) -> tuple[Policy, str]:
     upload.choice("uploadStrategy", ("UploadBeforeResourceRelease",))
     download.choice("downloadStrategy", ("DownloadAsync",))
     archive = upload.choice("uploadMode", ("File", "Archive")) == "Archive"
-    read = Policy(
+    read = BindingPolicy(
         auto_upload=upload.flag("autoUpload"),
         auto_download=download.flag("autoDownload"),
         sync_local_file=_Section(document, "deletePolicy").flag("syncLocalFile"),
@@ -227,14 +227,14 @@ def _recycle(section: _Section, mount: str) -> Recycle | None:
     return Recycle(DAYS[name], tuple(paths) if section.values.get("paths") is not None else ("/",))
 
 
-def _white_lists(section: _Section, mount: str) -> tuple[WhiteList, ...]:
+def _white_lists(section: _Section, mount: str) -> tuple[SelectionRule, ...]:
     lists = []
     for item in section.items("whiteLists"):
         if not isinstance(item, dict):
             raise section.wrong("whiteLists", item, "a list of objects")
         entry = _Section({"whiteLists": item}, "whiteLists", within="bwList.")
         lists.append(
-            WhiteList(
+            SelectionRule(
                 path=entry.text("path"),
                 excluded=entry.texts("excludePaths"),
                 path_is_regex=entry.flag("isPathRegex", default=False),

@@ -18,7 +18,7 @@ from ctxmgr.errors import ServiceError
 from .mounts import is_within
 from .values import malformed
 
-__all__ = ["Part", "Selection", "WhiteList", "check_white_lists"]
+__all__ = ["Part", "Selection", "SelectionRule", "check_white_lists"]
 
 MAX_PATTERN = 1000
 MAX_PROGRAM_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _WILDCARD = re.compile(r"[*?\[\]]")
 
 
 @dataclass(frozen=True)
-class WhiteList:
+class SelectionRule:
     """One white list as it was sent.
 
     Attributes:
@@ -43,7 +43,7 @@ class WhiteList:
     excluded_is_regex: bool = False
 
 
-def check_white_lists(lists: Sequence[WhiteList], mount: str) -> None:
+def check_white_lists(lists: Sequence[SelectionRule], mount: str) -> None:
     """Go on if white lists can be honoured.
 
     Raises:
@@ -62,12 +62,12 @@ class Selection:
     among them) that the list names is there, and nothing from there down to the path is excluded.
     """
 
-    def __init__(self, lists: Sequence[WhiteList], mount: str) -> None:
+    def __init__(self, lists: Sequence[SelectionRule], mount: str) -> None:
         self._rules = [_Rule(item, mount) for item in lists]
         self._known: dict[bytes, tuple[bytes | bool | None, ...]] = {}
 
     @classmethod
-    def of(cls, lists: Sequence[WhiteList], mount: str) -> Selection | None:
+    def of(cls, lists: Sequence[SelectionRule], mount: str) -> Selection | None:
         """Return the selection of some white lists; None where they select everything."""
         if not lists or any(not item.path and not any(item.excluded) for item in lists):
             return None
@@ -122,7 +122,7 @@ class Part(Selection):
 class _Rule:
     """One white list, compiled."""
 
-    def __init__(self, item: WhiteList, mount: str) -> None:
+    def __init__(self, item: SelectionRule, mount: str) -> None:
         self._exact = None if item.path_is_regex else _plain(item.path)
         self._begins = _pattern("path", item.path, item.path_is_regex, mount)
         self._excludes = [

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from ctxmgr.engine.archives.bundles import PACK_NAME
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, absolute, parent, tree_order
 from ctxmgr.engine.manifest.merge import Change, within
-from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.policy.whitelist import Selection
 
 from .projection import Origins, View
 
 __all__ = ["RowChange", "back", "located", "place_of", "repacked"]
 
-Pack = Callable[[Mapping[bytes, Entry]], Entry]
+MakePack = Callable[[Mapping[bytes, Entry]], Entry]
 """Makes a pack of members by name, and gives its entry."""
 
 
@@ -84,7 +84,7 @@ def back(change: Change, view: View) -> Change:
     )
 
 
-def repacked(change: Change, view: View, policy: Policy, selection: Selection | None, pack: Pack) -> Change:
+def repacked(change: Change, view: View, policy: BindingPolicy, selection: Selection | None, pack: MakePack) -> Change:
     """Return the change of rows for a change of files: packs made anew where one of their members changes.
 
     Args:

@@ -15,7 +15,7 @@ from ctxmgr.engine.manifest.merge import Plan
 from .changeset import place_of
 from .projection import View
 
-__all__ = ["Conflict", "Conflicts", "of_download", "of_upload", "read"]
+__all__ = ["Conflicts", "MergeConflict", "of_download", "of_upload", "read"]
 
 #: How many conflicts a task tells in full, and characters of their paths. The rest is counted: answers have a limit.
 TOLD: Final = 10_000
@@ -23,7 +23,7 @@ TOLD_CHARACTERS: Final = 2 << 20
 
 
 @dataclass(frozen=True)
-class Conflict:
+class MergeConflict:
     """One path that both sides had changed, as a task's row holds it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Conflicts:
         self._found = {each.path: each for each in read(told)}
         self._least = total
 
-    def add(self, conflicts: Iterable[Conflict]) -> None:
+    def add(self, conflicts: Iterable[MergeConflict]) -> None:
         """Take in what an attempt decides."""
         self._found |= {each.path: each for each in conflicts}
 
@@ -65,17 +65,17 @@ class Conflicts:
         return {"conflicts": json.dumps(told), "conflicts_total": max(len(self._found), self._least)}
 
 
-def read(told: str) -> list[Conflict]:
+def read(told: str) -> list[MergeConflict]:
     """Return the conflicts that a task's row tells."""
-    return [Conflict(**each) for each in json.loads(told)]
+    return [MergeConflict(**each) for each in json.loads(told)]
 
 
-def of_upload(plan: Plan, view: View) -> list[Conflict]:
+def of_upload(plan: Plan, view: View) -> list[MergeConflict]:
     """Return the conflicts of an upload: the context's versions stay in the revision that it was planned on."""
     return _conflicts(plan, view, "local", view.files, dict.fromkeys(plan.conflicts, view.origins.head))
 
 
-def of_download(plan: Plan, view: View, local: Manifest, revision: int) -> list[Conflict]:
+def of_download(plan: Plan, view: View, local: Manifest, revision: int) -> list[MergeConflict]:
     """Return the conflicts of a download.
 
     Args:
@@ -85,14 +85,16 @@ def of_download(plan: Plan, view: View, local: Manifest, revision: int) -> list[
     return _conflicts(plan, view, "context", local, dict.fromkeys(plan.keep.put, revision))
 
 
-def _conflicts(plan: Plan, view: View, winner: str, other: Manifest, revisions: Mapping[bytes, int]) -> list[Conflict]:
+def _conflicts(
+    plan: Plan, view: View, winner: str, other: Manifest, revisions: Mapping[bytes, int]
+) -> list[MergeConflict]:
     found = []
     for path in plan.conflicts:
         entry = other.get(path)
-        conflict = Conflict(os.fsdecode(path), winner)
+        conflict = MergeConflict(os.fsdecode(path), winner)
         if entry is not None:
             inside = winner == "local" and (path in view.packed or path in view.unpacked)
             place = "" if inside else os.fsdecode(place_of(path, view.origins))
-            conflict = Conflict(conflict.path, winner, entry.kind, revisions.get(path, 0), place)
+            conflict = MergeConflict(conflict.path, winner, entry.kind, revisions.get(path, 0), place)
         found.append(conflict)
     return found

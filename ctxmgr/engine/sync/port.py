@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ctxmgr.engine.content.store import ChunkIndex, PackStore
 from ctxmgr.engine.manifest.entries import Entry
-from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.policy import BindingPolicy
 
 from .changeset import RowChange
 from .projection import Origins
@@ -29,7 +29,7 @@ class Bound(Protocol):
     def path(self) -> str: ...
 
     @property
-    def policy(self) -> Policy: ...
+    def policy(self) -> BindingPolicy: ...
 
 
 class ContextStore(Protocol):
@@ -63,7 +63,7 @@ class ContextStore(Protocol):
             Interrupted: the task has ended, or is another node's.
         """
 
-    def policy(self, task: Task) -> Policy:
+    def policy(self, task: Task) -> BindingPolicy:
         """Return the policy of the binding that a task syncs.
 
         Raises:

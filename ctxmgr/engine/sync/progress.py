@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from .task import Interrupted, Progress
+from .task import Progress, TaskInterrupted
 
 __all__ = ["Monitor"]
 
@@ -35,10 +35,10 @@ class Monitor:
         """Go on, or not.
 
         Raises:
-            Interrupted: the task was asked to stop, or has been ended.
+            TaskInterrupted: the task was asked to stop, or has been ended.
         """
         if self._stopped.is_set():
-            raise Interrupted
+            raise TaskInterrupted
 
     def expect(self, files: int, size: int) -> None:
         """Note what there is to do in all, and begin to count anew."""
@@ -48,7 +48,7 @@ class Monitor:
         """Count what was done since the last step.
 
         Raises:
-            Interrupted: as ``check``.
+            TaskInterrupted: as ``check``.
         """
         self.check()
         self.progress.files_done += files

@@ -14,7 +14,7 @@ from ctxmgr.engine.archives.archives import Archives
 from ctxmgr.engine.archives.unpacking import suffix_of
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, absolute, parent, show, tree_order
 from ctxmgr.engine.manifest.errors import ArchiveError, ContentError
-from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.policy.whitelist import Selection
 
 __all__ = ["Origins", "View", "view_of"]
@@ -67,7 +67,7 @@ class View:
 
 
 def view_of(
-    origins: Origins, policy: Policy, selection: Selection | None, archives: Archives, check: Callable[[], None]
+    origins: Origins, policy: BindingPolicy, selection: Selection | None, archives: Archives, check: Callable[[], None]
 ) -> View:
     """Show a context as a binding does.
 
@@ -115,7 +115,7 @@ def _overlaid(manifests: Iterable[dict[bytes, Entry]]) -> dict[bytes, Entry]:
 
 
 def _unpack(
-    view: View, policy: Policy, selection: Selection | None, archives: Archives, check: Callable[[], None]
+    view: View, policy: BindingPolicy, selection: Selection | None, archives: Archives, check: Callable[[], None]
 ) -> None:
     assert policy.extract is not None, "only a policy that says how unpacks"
     found: dict[bytes, Entry] = {}

@@ -17,7 +17,7 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, Manifes
 from ctxmgr.engine.manifest.errors import HeadMoved, WorkspaceChanged
 from ctxmgr.engine.manifest.merge import Change, Plan
 from ctxmgr.engine.policy.mounts import part_of, workspace_directory
-from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.policy.whitelist import Part, Selection
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.locks import held
@@ -26,7 +26,7 @@ from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
 
 from .changeset import back, located, repacked
-from .conflicts import Conflict, Conflicts, of_download, of_upload
+from .conflicts import Conflicts, MergeConflict, of_download, of_upload
 from .healing import Healing
 from .partial import check_known, told_of
 from .plan import Reconciled, advance, reconcile, with_unselected
@@ -47,7 +47,7 @@ class Preview:
 
     plan: Plan
     skipped: list[list[str]]
-    conflicts: list[Conflict]
+    conflicts: list[MergeConflict]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Place:
 
     context_id: str
     mount: str
-    policy: Policy
+    policy: BindingPolicy
     directory: str
     state: Path
     part: bytes
@@ -242,7 +242,7 @@ class Syncs:
         return self._placed(task.context_id, task.mount, task.path, self._store.policy(task), root, make=make)
 
     def _placed(
-        self, context_id: str, mount: str, path: str, policy: Policy, root: str, *, make: bool = False
+        self, context_id: str, mount: str, path: str, policy: BindingPolicy, root: str, *, make: bool = False
     ) -> _Place:
         directory = workspace_directory(root, mount, make=make)
         state = self._folder.workspace_state(directory, context_id, mount, policy.variant())

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from .conflicts import Conflicts
 
-__all__ = ["DOWNLOAD", "UPLOAD", "Interrupted", "Outcome", "Progress", "Task"]
+__all__ = ["DOWNLOAD", "UPLOAD", "Outcome", "Progress", "Task", "TaskInterrupted"]
 
 UPLOAD, DOWNLOAD = "upload", "download"
 
 
-class Interrupted(Exception):
+class TaskInterrupted(Exception):
     """The task was ended from outside; what runs it stops, and leaves nothing behind that claims otherwise."""
 
 

@@ -33,7 +33,7 @@ from ctxmgr.engine.manifest.merge import Plan
 from ctxmgr.oserrors import described
 
 from .dirfd import Tree
-from .scan import TICK_NS, Progress, Scan
+from .scan import TICK_NS, OnProgress, Scan
 
 __all__ = ["apply"]
 
@@ -47,7 +47,7 @@ def apply(
     scanned: Scan,
     reader: BlobReader,
     *,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[bytes, Fingerprint | None]:
     """Write and remove in a workspace what a download's plan says.
 
@@ -96,7 +96,7 @@ def apply(
 class _Work:
     """The steps of one apply, and what they have to know of each other."""
 
-    def __init__(self, tree: Tree, scanned: Scan, progress: Progress | None) -> None:
+    def __init__(self, tree: Tree, scanned: Scan, progress: OnProgress | None) -> None:
         self.written: dict[bytes, Fingerprint | None] = {}
         self._tree = tree
         self._scanned = scanned

@@ -18,9 +18,9 @@ from ctxmgr.oserrors import described
 
 from .dirfd import Tree
 
-__all__ = ["Progress", "ingest", "read_content"]
+__all__ = ["OnProgress", "ingest", "read_content"]
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many more files and bytes are done, often with zeros. What it raises stops the work."""
 
 
@@ -31,7 +31,7 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def ingest(
-    tree: Tree, path: bytes, writer: PackWriter | None, progress: Progress | None = None
+    tree: Tree, path: bytes, writer: PackWriter | None, progress: OnProgress | None = None
 ) -> tuple[Entry, Fingerprint] | None:
     """Read a file.
 
@@ -81,7 +81,7 @@ def ingest(
 
 
 def read_content(
-    descriptor: int, size: int, writer: PackWriter | None, progress: Progress | None = None
+    descriptor: int, size: int, writer: PackWriter | None, progress: OnProgress | None = None
 ) -> tuple[int, bytes, tuple[bytes, ...]]:
     """Read an open file from where it stands: cut it into chunks, digest it, and store it where there is a writer.
 

@@ -28,10 +28,10 @@ from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.oserrors import described
 
 from .dirfd import Tree
-from .ingest import Progress, ingest
+from .ingest import OnProgress, ingest
 from .state import WorkspaceState
 
-__all__ = ["LINK_MODE", "TICK_NS", "Progress", "Scan", "scan", "store_files"]
+__all__ = ["LINK_MODE", "TICK_NS", "OnProgress", "Scan", "scan", "store_files"]
 
 TICK_NS: Final = 20_000_000
 """Nanoseconds within which a file system may give two writes the same time; the coarsest kernel tick is 10 ms."""
@@ -71,7 +71,7 @@ def scan(
     *,
     writer: PackWriter | None = None,
     sweep: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     selection: Selection | None = None,
 ) -> Scan:
     """Find out what a workspace has. Symbolic links are never followed, except in the path of the root itself.
@@ -109,7 +109,7 @@ def store_files(
     paths: Iterable[bytes],
     writer: PackWriter,
     *,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[bytes, Entry]:
     """Store the content of files that a scan has only digested; the other paths need no storing.
 
@@ -155,7 +155,7 @@ class _Walk:
         self._settled = time.time_ns() - TICK_NS
         self._waiting = [b""]
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: OnProgress | None) -> None:
         """Fill the scan with all that can be known without reading a file."""
         while self._waiting:
             directory = self._waiting.pop()
@@ -255,7 +255,7 @@ def _wait_a_tick(changed_ns: int) -> None:
         time.sleep(min(left, TICK_NS + 1) / 1e9)
 
 
-def _read(tree: Tree, path: bytes, writer: PackWriter | None, found: Scan, progress: Progress | None) -> None:
+def _read(tree: Tree, path: bytes, writer: PackWriter | None, found: Scan, progress: OnProgress | None) -> None:
     begun = time.time_ns()
     read = ingest(tree, path, writer, progress)
     if read is None:

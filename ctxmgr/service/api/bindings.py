@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import update
 
 from ctxmgr.engine.policy.mounts import is_within, normalised, workspace_directory
-from ctxmgr.engine.policy.policy import Policy, read_policy
+from ctxmgr.engine.policy.policy import BindingPolicy, read_policy
 from ctxmgr.engine.policy.values import malformed, plain_text
 from ctxmgr.engine.sync.task import DOWNLOAD
 from ctxmgr.errors import ServiceError
@@ -18,7 +18,7 @@ from ctxmgr.oserrors import described
 from ctxmgr.service.catalog import contexts, lifecycle, sessions
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.schema import contexts as context_rows
-from ctxmgr.service.catalog.sessions import Binding, Session
+from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 from ctxmgr.service.tasks.runtime import Queue, Runtime
 
 from .parameters import Parameters
@@ -35,7 +35,7 @@ class Wanted:
     context_id: str
     path: str
     mount: str
-    policy: Policy
+    policy: BindingPolicy
     policy_text: str
 
 
@@ -51,7 +51,7 @@ def wanted_bindings(parameters: Parameters) -> list[Wanted]:
     return [wanted_binding(item) for item in items]
 
 
-def bind(runtime: Runtime, queue: Queue, session: Session, wanted: Sequence[Wanted]) -> list[str]:
+def bind(runtime: Runtime, queue: Queue, session: SessionRow, wanted: Sequence[Wanted]) -> list[str]:
     """Bind contexts in a session, in the queue's transaction, and queue the downloads that their policies ask for.
 
     Returns:
@@ -77,7 +77,9 @@ def bind(runtime: Runtime, queue: Queue, session: Session, wanted: Sequence[Want
         placed.append((item.context_id, item.mount, directory))
         now = now_ms()
         # The position goes into the time, so that bindings are told in the order in which they were asked for.
-        binding = Binding(session.id, item.context_id, item.mount, item.path, item.policy, item.policy_text, now + at)
+        binding = BindingRow(
+            session.id, item.context_id, item.mount, item.path, item.policy, item.policy_text, now + at
+        )
         _forget_if_empty(runtime, directory, item)
         sessions.bind(queue.connection, binding)
         used = update(context_rows).where(context_rows.c.id == item.context_id).values(used_ms=now)
@@ -117,11 +119,11 @@ def wanted_binding(item: Any) -> Wanted:
     return Wanted(context_id, path, mount, policy, text)
 
 
-def _directory(session: Session, mount: str) -> str:
+def _directory(session: SessionRow, mount: str) -> str:
     return workspace_directory(session.root, mount, make=True)
 
 
-def _check_apart(runtime: Runtime, session: Session, directory: str) -> None:
+def _check_apart(runtime: Runtime, session: SessionRow, directory: str) -> None:
     data = str(runtime.folder.root)
     inside = is_within(directory, data) and not session.owns_root
     if inside or is_within(data, directory):

@@ -14,7 +14,7 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions
 from ctxmgr.service.catalog.clock import timestamp
 from ctxmgr.service.catalog.identifiers import new_id
-from ctxmgr.service.catalog.sessions import Session
+from ctxmgr.service.catalog.sessions import SessionRow
 from ctxmgr.service.tasks.runtime import Runtime
 
 from .bindings import bind, wanted_bindings
@@ -51,7 +51,7 @@ def create_session(runtime: Runtime, account: str, parameters: Parameters) -> di
     root = session_root(asked_root, permitted) if asked_root else str(runtime.folder.sessions / session_id)
     if not asked_root:
         os.mkdir(root, 0o700)
-    session = Session(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
+    session = SessionRow(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
     try:
         with runtime.queueing() as queue:
             sessions.create(queue.connection, session)
@@ -208,7 +208,7 @@ def refresh_session(runtime: Runtime, account: str, parameters: Parameters) -> d
     return {}
 
 
-def refuse_if_ending(session: Session) -> None:
+def refuse_if_ending(session: SessionRow) -> None:
     """Refuse to change or sync a session that is being deleted.
 
     Raises:
@@ -220,7 +220,7 @@ def refuse_if_ending(session: Session) -> None:
         )
 
 
-def _described(session: Session, parameters: Parameters) -> dict[str, Any]:
+def _described(session: SessionRow, parameters: Parameters) -> dict[str, Any]:
     # A session here is its own instance and its own resource.
     return {
         "SessionId": session.id,

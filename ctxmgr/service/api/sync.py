@@ -13,14 +13,14 @@ from ctxmgr.engine.manifest.entries import Manifest
 from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.engine.policy.mounts import MAX_PATH, is_within, normalised
 from ctxmgr.engine.policy.values import malformed
-from ctxmgr.engine.sync.conflicts import Conflict, read
+from ctxmgr.engine.sync.conflicts import MergeConflict, read
 from ctxmgr.engine.sync.run import Preview
 from ctxmgr.engine.sync.task import DOWNLOAD, UPLOAD
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions, tasks
 from ctxmgr.service.catalog.clock import epoch_seconds
 from ctxmgr.service.catalog.identifiers import unlike_an_id
-from ctxmgr.service.catalog.sessions import Binding
+from ctxmgr.service.catalog.sessions import BindingRow
 from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
@@ -192,7 +192,7 @@ def _discard(parameters: Parameters, mode: str) -> bool:
 
 def _chosen(
     connection: Connection, session_id: str, mode: str, parameters: Parameters
-) -> list[tuple[Binding, str, str]]:
+) -> list[tuple[BindingRow, str, str]]:
     """Return what a request names, as binding, mode and path: a part of one binding, or bindings as a whole.
 
     A request that names nothing means all of them, but not the service's own for the transfer of files.
@@ -253,7 +253,7 @@ def _described(runtime: Runtime, row: Row[Any]) -> dict[str, Any]:
     return described
 
 
-def _conflict(conflict: Conflict, context_id: str, mount: str) -> dict[str, Any]:
+def _conflict(conflict: MergeConflict, context_id: str, mount: str) -> dict[str, Any]:
     return {
         "path": conflict.path,
         "winner": conflict.winner,
@@ -265,7 +265,7 @@ def _conflict(conflict: Conflict, context_id: str, mount: str) -> dict[str, Any]
     }
 
 
-def _changes(binding: Binding, preview: Preview) -> list[dict[str, Any]]:
+def _changes(binding: BindingRow, preview: Preview) -> list[dict[str, Any]]:
     planned = preview.plan
     conflicts = set(planned.conflicts)
     moved: Manifest = {**planned.put, **planned.write}

@@ -19,7 +19,7 @@ LONGEST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class _Failure:
+class _Setback:
     pause: float
     again: float
 
@@ -39,7 +39,7 @@ class Retries:
         """
         self._work = work
         self._clock = clock
-        self._failures: dict[str, _Failure] = {}
+        self._failures: dict[str, _Setback] = {}
         self._guard = threading.Lock()
 
     def each(self, items: Iterable[str], job: Callable[[str], None]) -> None:
@@ -59,6 +59,6 @@ class Retries:
         with self._guard:
             before = self._failures.get(item)
             pause = SHORTEST_SECONDS if before is None else min(before.pause * 2, LONGEST_SECONDS)
-            self._failures[item] = _Failure(pause, self._clock() + pause)
+            self._failures[item] = _Setback(pause, self._clock() + pause)
         if before is None:
             logger.warning("can't %s, and will try again later: %s", self._work.format(repr(item)), why)

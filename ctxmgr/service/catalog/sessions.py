@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 
-from ctxmgr.engine.policy.policy import Policy, read_policy
+from ctxmgr.engine.policy.policy import BindingPolicy, read_policy
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms
@@ -25,8 +25,8 @@ __all__ = [
     "DELETING",
     "FINISH",
     "RUNNING",
-    "Binding",
-    "Session",
+    "BindingRow",
+    "SessionRow",
     "bind",
     "bindings_of",
     "bound",
@@ -57,7 +57,7 @@ _STATUS = select(sessions.c.status).where(sessions.c.id == bindparam("id"), sess
 
 
 @dataclass(frozen=True)
-class Session:
+class SessionRow:
     """A session as the catalog has it."""
 
     id: str
@@ -71,19 +71,19 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Binding:
+class BindingRow:
     """A context bound at a mount path. ``path`` is the mount path as the client spelled it."""
 
     session_id: str
     context_id: str
     mount: str
     path: str
-    policy: Policy
+    policy: BindingPolicy
     policy_text: str
     bound_ms: int
 
 
-def create(connection: Connection, session: Session) -> None:
+def create(connection: Connection, session: SessionRow) -> None:
     """Add a session."""
     now = now_ms()
     connection.execute(
@@ -103,7 +103,7 @@ def create(connection: Connection, session: Session) -> None:
     bulk_insert(connection, label_rows, [(session.id, name, value) for name, value in session.labels.items()])
 
 
-def find(connection: Connection, account: str, session_id: str) -> Session:
+def find(connection: Connection, account: str, session_id: str) -> SessionRow:
     """Return an account's session, also one that was deleted lately.
 
     Raises:
@@ -116,7 +116,7 @@ def find(connection: Connection, account: str, session_id: str) -> Session:
     return session_of(connection, row)
 
 
-def find_live(connection: Connection, account: str, session_id: str) -> Session:
+def find_live(connection: Connection, account: str, session_id: str) -> SessionRow:
     """Return an account's session that has not ended.
 
     Raises:
@@ -160,7 +160,7 @@ def listed(
     return page_of(connection, rows, sessions, token=token, size=size)
 
 
-def bind(connection: Connection, binding: Binding) -> None:
+def bind(connection: Connection, binding: BindingRow) -> None:
     """Add a binding."""
     connection.execute(
         insert(bindings).values(
@@ -174,12 +174,12 @@ def bind(connection: Connection, binding: Binding) -> None:
     )
 
 
-def bindings_of(connection: Connection, session_id: str) -> list[Binding]:
+def bindings_of(connection: Connection, session_id: str) -> list[BindingRow]:
     """Return a session's bindings in the order they were made."""
     return [binding for binding, _ in bound(connection, session_id)]
 
 
-def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
+def bound(connection: Connection, session_id: str) -> list[tuple[BindingRow, str]]:
     """Return a session's bindings in the order they were made, each with its context's name."""
     rows = (
         select(bindings, contexts.c.name)
@@ -190,7 +190,7 @@ def bound(connection: Connection, session_id: str) -> list[tuple[Binding, str]]:
     return [(_binding_of(row), row.name) for row in connection.execute(rows)]
 
 
-def policy_of(connection: Connection, session_id: str, context_id: str, mount: str) -> Policy:
+def policy_of(connection: Connection, session_id: str, context_id: str, mount: str) -> BindingPolicy:
     """Return the policy of a session's binding.
 
     Raises:
@@ -265,7 +265,7 @@ def settle(connection: Connection, session_id: str) -> None:
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
 
 
-def ended_roots(connection: Connection) -> list[Session]:
+def ended_roots(connection: Connection) -> list[SessionRow]:
     """Return the sessions that have ended and whose directory is the service's to remove."""
     rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
     return [session_of(connection, row) for row in connection.execute(rows).all()]
@@ -296,10 +296,10 @@ def missing(session_id: str) -> ServiceError:
     )
 
 
-def session_of(connection: Connection, row: Row[Any]) -> Session:
+def session_of(connection: Connection, row: Row[Any]) -> SessionRow:
     """Read a session from its row, and its labels."""
     named = select(label_rows.c.name, label_rows.c.value).where(label_rows.c.session_id == row.id)
-    return Session(
+    return SessionRow(
         id=row.id,
         account=row.account,
         root=os.fsdecode(row.root),
@@ -311,9 +311,9 @@ def session_of(connection: Connection, row: Row[Any]) -> Session:
     )
 
 
-def _binding_of(row: Row[Any]) -> Binding:
+def _binding_of(row: Row[Any]) -> BindingRow:
     policy, _ = read_policy(row.policy, row.mount)
-    return Binding(
+    return BindingRow(
         session_id=row.session_id,
         context_id=row.context_id,
         mount=row.mount,

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 
 from ctxmgr.engine.policy.mounts import MAX_PATH, normalised, part_of
 from ctxmgr.engine.sync.conflicts import Conflicts
-from ctxmgr.engine.sync.task import Interrupted, Outcome, Progress, Task
+from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
 
 from . import sessions
 from .clock import now_ms
@@ -58,7 +58,7 @@ def queue(
     connection: Connection,
     node_id: str,
     account: str,
-    binding: sessions.Binding,
+    binding: sessions.BindingRow,
     mode: str,
     path: str,
     *,
@@ -110,7 +110,7 @@ def start(connection: Connection, task: Task) -> None:
     """Begin a task.
 
     Raises:
-        Interrupted: it has ended already, or is another node's.
+        TaskInterrupted: it has ended already, or is another node's.
     """
     values = {"status": RUNNING, "started_ms": now_ms()}
     _update_in(connection, task, WAITING, values)
@@ -120,7 +120,7 @@ def record_progress(connection: Connection, task: Task, progress: Progress) -> N
     """Keep a running task's progress where other processes see it.
 
     Raises:
-        Interrupted: it has ended, or is another node's.
+        TaskInterrupted: it has ended, or is another node's.
     """
     _update_in(connection, task, RUNNING, progress_values(progress))
 
@@ -129,7 +129,7 @@ def record_conflicts(connection: Connection, task: Task) -> None:
     """Record a running task's conflicts, in the transaction that keeps the versions they are about.
 
     Raises:
-        Interrupted: it has ended, or is another node's; nothing of the transaction may stay.
+        TaskInterrupted: it has ended, or is another node's; nothing of the transaction may stay.
     """
     _update_in(connection, task, RUNNING, task.conflicts.values())
 
@@ -138,7 +138,7 @@ def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
     """End a running task well, in the transaction that makes it true.
 
     Raises:
-        Interrupted: it has ended already, or is another node's; nothing of the transaction may stay.
+        TaskInterrupted: it has ended already, or is another node's; nothing of the transaction may stay.
     """
     values = {
         "status": SUCCESS,
@@ -283,4 +283,4 @@ def _of(session_id: str) -> Select[Any]:
 def _update_in(connection: Connection, task: Task, status: str, values: dict[str, Any]) -> None:
     same = (tasks.c.id == task.id) & (tasks.c.node_id == task.node_id) & (tasks.c.status == status)
     if connection.execute(update(tasks).where(same).values(**values)).rowcount != 1:
-        raise Interrupted(task.id)
+        raise TaskInterrupted(task.id)

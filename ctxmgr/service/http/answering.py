@@ -16,7 +16,7 @@ from .reading import ActionRequest
 from .threads import Threads
 from .writing import encoded
 
-__all__ = ["Answer", "Answering", "told"]
+__all__ = ["Answering", "HttpAnswer", "told"]
 
 READING_THREADS, WRITING_THREADS, SCANNING_THREADS, FILE_THREADS = 4, 4, 2, 3
 READING = frozenset(
@@ -40,7 +40,7 @@ SCANNING = frozenset(["PlanSync"])
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """An answer, and what the access log tells of it.
 
     Attributes:
@@ -64,14 +64,14 @@ class Answering:
     def __init__(self, loop: asyncio.AbstractEventLoop, service: ContextService, doorkeeper: Doorkeeper) -> None:
         self._service = service
         self._doorkeeper = doorkeeper
-        self.parking: Parking[Answer] = Parking(loop)
+        self.parking: Parking[HttpAnswer] = Parking(loop)
         self.reading = Threads(loop, READING_THREADS, "ctxmgr-http-reading")
         self.files = Threads(loop, FILE_THREADS, "ctxmgr-http-files")
         self._writing = Threads(loop, WRITING_THREADS, "ctxmgr-http-writing")
         self._scanning = Threads(loop, SCANNING_THREADS, "ctxmgr-http-scanning")
         doorkeeper.later = self._writing.submit
 
-    async def answer(self, request: ActionRequest, base_url: str, gone: asyncio.Future[None]) -> Answer | None:
+    async def answer(self, request: ActionRequest, base_url: str, gone: asyncio.Future[None]) -> HttpAnswer | None:
         """Answer a request.
 
         Args:
@@ -82,7 +82,7 @@ class Answering:
             the answer; None if nobody waits for it any more.
         """
         first = await self._threads(request.action).run(lambda: self._begin(request, base_url))
-        if isinstance(first, Answer):
+        if isinstance(first, HttpAnswer):
             return first
         return await self.parking.wait(first, gone)
 
@@ -97,7 +97,7 @@ class Answering:
             return self.reading
         return self._scanning if action in SCANNING else self._writing
 
-    def _begin(self, request: ActionRequest, base_url: str) -> Answer | Parked[Answer]:
+    def _begin(self, request: ActionRequest, base_url: str) -> HttpAnswer | Parked[HttpAnswer]:
         try:
             caller = self._doorkeeper.admit(request.key)
         except ServiceError as error:
@@ -113,11 +113,11 @@ class Answering:
             return self._handle(request, base_url, caller)
         return parked
 
-    def _handle(self, request: ActionRequest, base_url: str, caller: Caller, *, parked: bool = False) -> Answer:
+    def _handle(self, request: ActionRequest, base_url: str, caller: Caller, *, parked: bool = False) -> HttpAnswer:
         envelope = self._service.handle(request.action, request.parameters, account=caller.account, base_url=base_url)
         return told(envelope, caller, parked=parked)
 
-    def _handle_again(self, request: ActionRequest, base_url: str) -> Answer:
+    def _handle_again(self, request: ActionRequest, base_url: str) -> HttpAnswer:
         # The key may have been revoked while the request waited.
         try:
             caller = self._doorkeeper.admit(request.key)
@@ -126,9 +126,9 @@ class Answering:
         return self._handle(request, base_url, caller, parked=True)
 
 
-def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> Answer:
+def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> HttpAnswer:
     """Return an envelope as an answer."""
     status = envelope["HttpStatusCode"]
     if status < 500 and envelope["Code"] not in NO_ACTION:
         status = 200
-    return Answer(status, encoded(envelope), envelope["Code"], envelope["RequestId"], caller, parked)
+    return HttpAnswer(status, encoded(envelope), envelope["Code"], envelope["RequestId"], caller, parked)

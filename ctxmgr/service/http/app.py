@@ -15,8 +15,8 @@ from ctxmgr.service.api.envelope import failure, new_request_id
 from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.contextservice import ContextService
 
-from .answering import Answer, Answering, told
-from .exchange import Exchange
+from .accessrecord import AccessRecord
+from .answering import Answering, HttpAnswer, told
 from .faults import Interfere
 from .limits import MAX_FORM, SECONDS_FOR_A_FORM
 from .metrics import HEALTH, SCRAPE, TEXT, Metrics
@@ -84,23 +84,23 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request."""
         client = scope.get("client")
-        exchange = Exchange(client[0] if client else "")
+        record = AccessRecord(client[0] if client else "")
         try:
-            await self._route(scope, receive, Outlet(self.outflow, scope, send), exchange)
+            await self._route(scope, receive, Outlet(self.outflow, scope, send), record)
         except (_Dropped, Broken) as error:
             if isinstance(error, Broken):
-                logger.info("request broke off: %s: %s", exchange.action, error)
-            exchange.code = exchange.code or "Aborted"
+                logger.info("request broke off: %s: %s", record.action, error)
+            record.code = record.code or "Aborted"
             await _cut(scope, receive)
         except _Gone:
-            exchange.code = "Gone"
+            record.code = "Gone"
         finally:
-            exchange.close(self._metrics)
+            record.close(self._metrics)
 
-    async def _route(self, scope: Scope, receive: Receive, send: Outlet, exchange: Exchange) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Outlet, record: AccessRecord) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            await self._dispatch(scope, headers, receive, send, exchange)
+            await self._dispatch(scope, headers, receive, send, record)
             return
         except _Refused as refused:
             status, error, more = refused.status, refused.error, refused.headers
@@ -109,9 +109,9 @@ class App:
         except (asyncio.CancelledError, _Dropped, _Gone, Broken):
             raise
         except Exception as problem:
-            logger.exception("a request failed: %s", exchange.action)
+            logger.exception("a request failed: %s", record.action)
             status, error, more = 500, ServiceError("InternalError", f"the request failed: {reason(problem)}"), ()
-        await self._refuse(status, error, more, send, exchange)
+        await self._refuse(status, error, more, send, record)
 
     async def _refuse(
         self,
@@ -119,36 +119,36 @@ class App:
         error: ServiceError,
         headers: tuple[tuple[str, str], ...],
         send: Send,
-        exchange: Exchange,
+        record: AccessRecord,
     ) -> None:
         envelope = failure(new_request_id(), error)
         if status:
             envelope["HttpStatusCode"] = status
-        exchange.status = int(envelope["HttpStatusCode"])
-        exchange.code, exchange.request_id = error.code, str(envelope["RequestId"])
+        record.status = int(envelope["HttpStatusCode"])
+        record.code, record.request_id = error.code, str(envelope["RequestId"])
         body = encoded(envelope)
-        exchange.sent = len(body)
+        record.sent = len(body)
         # What the client still sends of its request would be taken for the next one.
-        await send_answer(send, exchange.status, body, headers=[*headers, ("connection", "close")])
+        await send_answer(send, record.status, body, headers=[*headers, ("connection", "close")])
 
     async def _dispatch(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Outlet, exchange: Exchange
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Outlet, record: AccessRecord
     ) -> None:
         method, path = scope["method"], scope["path"]
         if path == "/":
             _allow(method, "POST")
-            await self._act(scope, headers, receive, send, exchange)
+            await self._act(scope, headers, receive, send, record)
         elif path.startswith(FILES):
             _allow(method, "GET", "HEAD", "PUT")
-            await self._transfer(method, path[len(FILES) :], headers, receive, send, exchange)
+            await self._transfer(method, path[len(FILES) :], headers, receive, send, record)
         elif path == "/healthz":
             _allow(method, "GET", "HEAD")
-            await self._health(send, exchange)
+            await self._health(send, record)
         elif path == "/metrics":
             _allow(method, "GET", "HEAD")
-            exchange.action, exchange.code, exchange.status = SCRAPE, "ok", 200
+            record.action, record.code, record.status = SCRAPE, "ok", 200
             body = await self._answering.reading.run(self._metrics.text)
-            exchange.sent = len(body)
+            record.sent = len(body)
             await send_answer(send, 200, body, kind=TEXT)
         else:
             raise _Refused(
@@ -156,21 +156,21 @@ class App:
             )
 
     async def _act(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, exchange: Exchange
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, record: AccessRecord
     ) -> None:
         query = scope["query_string"]
-        exchange.action = read_action(query, headers)
+        record.action = read_action(query, headers)
         body = await _form(headers, receive)
-        exchange.received = len(body)
+        record.received = len(body)
         try:
             request = read_request(query, headers, body)
-            exchange.action = request.action
+            record.action = request.action
             dropped = await self._interfered(request.action)
         except ServiceError as error:
             # Like any refusal of the service's own: the request came whole, so the connection can go on.
             refused = told(failure(new_request_id(), error))
-            exchange.status, exchange.code, exchange.request_id = refused.status, refused.code, refused.request_id
-            exchange.sent = len(refused.body)
+            record.status, record.code, record.request_id = refused.status, refused.code, refused.request_id
+            record.sent = len(refused.body)
             await send_answer(send, refused.status, refused.body)
             return
         url = self._url or base_url(scope["scheme"], headers, scope.get("server"))
@@ -178,14 +178,14 @@ class App:
         if answer is None:
             raise _Gone
         if answer.caller is not None:
-            exchange.account, exchange.key_id = answer.caller.account, answer.caller.key_id
-        exchange.request_id, exchange.code, exchange.parked = answer.request_id, answer.code, answer.parked
+            record.account, record.key_id = answer.caller.account, answer.caller.key_id
+        record.request_id, record.code, record.parked = answer.request_id, answer.code, answer.parked
         if dropped:
             raise _Dropped
-        exchange.status, exchange.sent = answer.status, len(answer.body)
+        record.status, record.sent = answer.status, len(answer.body)
         await send_answer(send, answer.status, answer.body)
 
-    async def _answered(self, request: ActionRequest, url: str, receive: Receive) -> Answer | None:
+    async def _answered(self, request: ActionRequest, url: str, receive: Receive) -> HttpAnswer | None:
         if not request.parameters.get("WaitMs"):
             nobody: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             return await self._answering.answer(request, url, nobody)
@@ -202,11 +202,11 @@ class App:
         headers: Mapping[str, str],
         receive: Receive,
         send: Outlet,
-        exchange: Exchange,
+        record: AccessRecord,
     ) -> None:
         await self._interfered("PutFile" if method == "PUT" else "GetFile")
         if method != "PUT":
-            await self._transfers.get(method, token, headers, exchange, send)
+            await self._transfers.get(method, token, headers, record, send)
             return
         whole = False
 
@@ -217,7 +217,7 @@ class App:
             return message
 
         try:
-            await self._transfers.put(token, headers, exchange, receive_piece, send)
+            await self._transfers.put(token, headers, record, receive_piece, send)
         except ServiceError:
             # Of a body that was read to its end nothing more comes, and waiting for it would only delay the refusal.
             if not whole:
@@ -225,8 +225,8 @@ class App:
                     await asyncio.wait_for(_forget(headers, receive), SECONDS_FOR_A_FORM)
             raise
 
-    async def _health(self, send: Send, exchange: Exchange) -> None:
-        exchange.action = HEALTH
+    async def _health(self, send: Send, record: AccessRecord) -> None:
+        record.action = HEALTH
         try:
             await asyncio.wait_for(self._answering.reading.run(self._service.check), SECONDS_FOR_HEALTH)
         except asyncio.TimeoutError:
@@ -236,10 +236,10 @@ class App:
         else:
             problem = ""
         document = {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
-        exchange.status, exchange.code = (503, "ServiceUnavailable") if problem else (200, "ok")
+        record.status, record.code = (503, "ServiceUnavailable") if problem else (200, "ok")
         body = json.dumps({**document, "time": int(time.time())}).encode()
-        exchange.sent = len(body)
-        await send_answer(send, exchange.status, body, kind=JSON)
+        record.sent = len(body)
+        await send_answer(send, record.status, body, kind=JSON)
 
     async def _interfered(self, action: str) -> bool:
         """Let a test interfere; return whether it wants the answer lost."""

@@ -27,7 +27,7 @@ from .faults import Interfere
 from .limits import SECONDS_IDLE
 from .metrics import Metrics
 
-__all__ = ["HttpServer", "ServerError"]
+__all__ = ["HttpServer", "StartError"]
 
 BACKLOG = 2048
 SECONDS_TO_START = 30.0
@@ -35,7 +35,7 @@ SECONDS_FOR_REQUESTS = 10
 SECONDS_BETWEEN_COUNTS = 5.0
 
 
-class ServerError(CtxmgrError):
+class StartError(CtxmgrError):
     """The server can't be started as asked."""
 
 
@@ -52,7 +52,7 @@ class HttpServer:
         interfere: a test's.
 
     Raises:
-        ServerError: it can't listen there, or the certificate can't be used; the text says why.
+        StartError: it can't listen there, or the certificate can't be used; the text says why.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class HttpServer:
         """Begin to serve; back when requests are answered.
 
         Raises:
-            ServerError: it did not come up.
+            StartError: it did not come up.
         """
         self._thread.start()
         if not self._started.wait(SECONDS_TO_START) or self.failure is not None:
             self._socket.close()
-            raise ServerError(f"the server did not start: {self.failure or 'it took too long'}")
+            raise StartError(f"the server did not start: {self.failure or 'it took too long'}")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the server has ended, which it does only when it is stopped or broken; return whether it has."""
@@ -183,11 +183,11 @@ def _checked(tls: tuple[str | PathLike[str], str | PathLike[str]] | None) -> tup
         try:
             open(file, "rb").close()
         except OSError as error:
-            raise ServerError(f"can't read {file!r}: {error.strerror}") from error
+            raise StartError(f"can't read {file!r}: {error.strerror}") from error
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise ServerError(
+        raise StartError(
             f"{certificate!r} and {key!r} are no certificate with its key, both as PEM: {error.reason or error}"
         ) from error
     return certificate, key
@@ -209,5 +209,5 @@ def _listening(host: str, port: int) -> socket.socket:
             raise
     except (OSError, OverflowError, UnicodeError) as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ServerError(f"can't listen at {host!r} port {port}: {problem}") from error
+        raise StartError(f"can't listen at {host!r} port {port}: {problem}") from error
     return listening

@@ -9,7 +9,7 @@ from ctxmgr.service.api.filecontent import PIECE
 from ctxmgr.service.api.transfer import Download
 from ctxmgr.service.contextservice import ContextService
 
-from .exchange import Exchange
+from .accessrecord import AccessRecord
 from .metrics import GET_FILE, PUT_FILE, Metrics
 from .outflow import Broken, Outlet, in_time
 from .threads import Threads
@@ -26,24 +26,26 @@ class Transfers:
         self._threads = threads
         self._metrics = metrics
 
-    async def get(self, method: str, token: str, headers: Mapping[str, str], exchange: Exchange, send: Outlet) -> None:
+    async def get(
+        self, method: str, token: str, headers: Mapping[str, str], record: AccessRecord, send: Outlet
+    ) -> None:
         """Answer a GET or a HEAD.
 
         Raises:
             ServiceError: it is refused; nothing was sent.
             Broken: it broke in the middle.
         """
-        exchange.action = GET_FILE
+        record.action = GET_FILE
         found = await self._threads.run(lambda: self._service.open_download(token, method=method, headers=headers))
         # The first piece comes before the head: what is missing in the store is still told as an error.
         holding = await send.reserve(PIECE)
         try:
             piece = await self._threads.run(lambda: next(found.content, b""))
             await send_head(send, found.status, found.headers.items())
-            exchange.status, exchange.code = found.status, "ok"
+            record.status, record.code = found.status, "ok"
             while piece:
                 await send.send_held(holding, piece, more=True)
-                exchange.sent += len(piece)
+                record.sent += len(piece)
                 piece = b""
                 holding = await send.reserve(PIECE)
                 try:
@@ -53,10 +55,10 @@ class Transfers:
         finally:
             send.release(holding)
         await send({"type": "http.response.body", "body": b""})
-        self._count(found, exchange)
+        self._count(found, record)
 
     async def put(
-        self, token: str, headers: Mapping[str, str], exchange: Exchange, receive: Receive, send: Send
+        self, token: str, headers: Mapping[str, str], record: AccessRecord, receive: Receive, send: Send
     ) -> None:
         """Take the body of a PUT, and answer when it is kept.
 
@@ -64,7 +66,7 @@ class Transfers:
             ServiceError: it is refused.
             Broken: the client went away.
         """
-        exchange.action = PUT_FILE
+        record.action = PUT_FILE
         upload = await self._threads.run(lambda: self._service.open_upload(token, headers=headers))
         try:
             more = True
@@ -73,7 +75,7 @@ class Transfers:
                 if message["type"] == "http.disconnect":
                     raise Broken("the client went away")
                 piece, more = message.get("body", b""), message.get("more_body", False)
-                exchange.received += len(piece)
+                record.received += len(piece)
                 if piece:
                     await self._threads.run(partial(upload.write, piece))
             stored = await self._threads.run(upload.finish)
@@ -81,9 +83,9 @@ class Transfers:
             self._threads.submit(upload.close)
         await send_head(send, 200, stored.headers.items())
         await send({"type": "http.response.body", "body": b""})
-        exchange.status, exchange.code = 200, "ok"
+        record.status, record.code = 200, "ok"
         self._metrics.moved("put", 1, stored.size)
 
-    def _count(self, found: Download, exchange: Exchange) -> None:
+    def _count(self, found: Download, record: AccessRecord) -> None:
         if found.status in (200, 206):
-            self._metrics.moved("get", 1, exchange.sent)
+            self._metrics.moved("get", 1, record.sent)

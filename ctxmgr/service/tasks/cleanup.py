@@ -38,13 +38,13 @@ class Cleanup:
             with self._catalog.write() as connection:
                 sessions.forget(connection, long_ago)
 
-    def _remove(self, session: sessions.Session) -> None:
+    def _remove(self, session: sessions.SessionRow) -> None:
         remove_tree(session.root)
         self._remove_states(session)
         with self._catalog.write() as connection:
             sessions.forget_root(connection, session.id)
 
-    def _remove_states(self, session: sessions.Session) -> None:
+    def _remove_states(self, session: sessions.SessionRow) -> None:
         rows = select(tasks.c.context_id, tasks.c.mount).where(tasks.c.session_id == session.id).distinct()
         with self._catalog.read() as connection:
             synced = connection.execute(rows).all()

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from ctxmgr.engine.content.store import PackStore
 from ctxmgr.engine.manifest.entries import Entry
-from ctxmgr.engine.policy.policy import Policy
+from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.projection import Origins
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
@@ -37,7 +37,7 @@ class CatalogContextStore:
         with suppress(CatalogError), self._catalog.write() as connection:
             tasks.record_progress(connection, task, progress)
 
-    def policy(self, task: Task) -> Policy:
+    def policy(self, task: Task) -> BindingPolicy:
         with self._catalog.read() as connection:
             revisions.head_of(connection, task.context_id)
             return sessions.policy_of(connection, task.session_id, task.context_id, task.mount)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
-from ctxmgr.engine.sync.task import Interrupted, Progress, Task
+from ctxmgr.engine.sync.task import Progress, Task, TaskInterrupted
 from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import DataFolderError, ServiceError
 from ctxmgr.service.catalog import history, lifecycle, tasks
@@ -27,7 +27,7 @@ from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.catalog.sessions import Binding, Session
+from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.signing import Signer, load_key
@@ -58,7 +58,7 @@ class Queue:
     node_id: str
     added: list[tuple[Task, str]]
 
-    def add(self, session: Session, binding: Binding, mode: str, path: str = "", *, discard: bool = False) -> str:
+    def add(self, session: SessionRow, binding: BindingRow, mode: str, path: str = "", *, discard: bool = False) -> str:
         """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
         path = path or binding.path
         task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, path, discard=discard)
@@ -271,7 +271,7 @@ class Runtime:
                 self._change(task)
             else:
                 self.syncs.run(task, root, self._live[task.id])
-        except Interrupted:
+        except TaskInterrupted:
             if self.closed:
                 # It has not ended: close decides what becomes of it.
                 return

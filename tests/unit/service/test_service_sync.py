@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from ctxmgr.engine.manifest.errors import WorkspaceChanged
 from ctxmgr.engine.sync import run
-from ctxmgr.engine.sync.conflicts import Conflict, Conflicts
+from ctxmgr.engine.sync.conflicts import Conflicts, MergeConflict
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import revisions
@@ -397,17 +397,17 @@ def test_a_version_in_a_pack_has_a_revision_and_no_path(door: Door, tmp_path: Pa
 
 def test_of_very_many_conflicts_the_first_are_told_and_all_are_counted() -> None:
     found = Conflicts()
-    found.add(Conflict(f"{number:06}", "local") for number in range(12_000))
+    found.add(MergeConflict(f"{number:06}", "local") for number in range(12_000))
     values = found.values()
     assert (len(json.loads(values["conflicts"])), values["conflicts_total"]) == (10_000, 12_000)
     again = Conflicts(values["conflicts"], values["conflicts_total"])
-    again.add([Conflict("000001", "local")])
+    again.add([MergeConflict("000001", "local")])
     assert again.values() == values
 
 
 def test_conflicts_of_very_long_paths_are_told_as_far_as_an_answer_goes() -> None:
     found = Conflicts()
-    found.add(Conflict(f"{number:06}" + "x" * 4000, "local") for number in range(1_000))
+    found.add(MergeConflict(f"{number:06}" + "x" * 4000, "local") for number in range(1_000))
     values = found.values()
     assert 0 < len(json.loads(values["conflicts"])) < values["conflicts_total"] == 1_000
     assert len(values["conflicts"]) < 4 << 20

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ctxmgr.engine.policy.policy import Extract, Policy, Recycle, read_policy
-from ctxmgr.engine.policy.whitelist import Selection, WhiteList
+from ctxmgr.engine.policy.policy import BindingPolicy, Extract, Recycle, read_policy
+from ctxmgr.engine.policy.whitelist import Selection, SelectionRule
 from ctxmgr.errors import ServiceError
 
 DEFAULTS = {
@@ -24,7 +24,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("value", [None, "", "{}", "null", {}, {"mappingPolicy": None}])
 def test_without_a_policy_nothing_is_unpacked_packed_or_left_out(value: object) -> None:
-    assert read_policy(value, "/data")[0] == Policy()
+    assert read_policy(value, "/data")[0] == BindingPolicy()
 
 
 @pytest.mark.parametrize("value", [json.dumps(DEFAULTS), DEFAULTS])
@@ -33,7 +33,7 @@ def test_the_defaults_of_other_clients_unpack_and_keep_for_ever(value: object) -
     assert policy.extract == Extract(delete_source=True, current_folder=False)
     assert policy.recycle == Recycle(None, ("/",))
     assert Selection.of(policy.white_lists, "/data") is None
-    assert replace(policy, extract=None, recycle=None, white_lists=()) == Policy()
+    assert replace(policy, extract=None, recycle=None, white_lists=()) == BindingPolicy()
 
 
 def test_what_is_implemented_is_honoured() -> None:
@@ -43,7 +43,7 @@ def test_what_is_implemented_is_honoured() -> None:
         "deletePolicy": {"syncLocalFile": False},
     }
     policy, _ = read_policy(json.dumps(document), "/data")
-    assert policy == Policy(auto_upload=False, auto_download=False, sync_local_file=False)
+    assert policy == BindingPolicy(auto_upload=False, auto_download=False, sync_local_file=False)
 
 
 def test_unknown_keys_are_kept() -> None:
@@ -59,12 +59,12 @@ def test_every_policy_is_read() -> None:
         "bwList": {"whiteLists": [{"path": "/src", "excludePaths": ["a.*"], "isExcludeRegex": True}]},
         "mappingPolicy": {"path": "c:\\users\\me"},
     }
-    assert read_policy(document, "/data")[0] == Policy(
+    assert read_policy(document, "/data")[0] == BindingPolicy(
         archive=True,
         archive_excluded=("out/", "x.json"),
         extract=Extract(delete_source=False, current_folder=True),
         recycle=Recycle(3, ("/tmp/cache", "/data/logs", "/c:/temp")),
-        white_lists=(WhiteList("/src", ("a.*",), excluded_is_regex=True),),
+        white_lists=(SelectionRule("/src", ("a.*",), excluded_is_regex=True),),
         origins=("/c:/users/me",),
     )
 

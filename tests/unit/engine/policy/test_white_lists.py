@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxmgr.engine.policy.whitelist import Selection, WhiteList, check_white_lists
+from ctxmgr.engine.policy.whitelist import Selection, SelectionRule, check_white_lists
 from ctxmgr.errors import ServiceError
 from ctxmgr.service import ContextService
 from tests.unit.service.servicedoor import Door, binding, fill, tree
@@ -196,20 +196,20 @@ def test_a_list_that_changes_does_not_delete_what_it_left_out_before(door: Door,
 @pytest.mark.parametrize(
     "item",
     [
-        WhiteList("a*"),
-        WhiteList("a", ("b?",)),
-        WhiteList("../a"),
-        WhiteList("/data/src"),
-        WhiteList("^/data/.*", path_is_regex=True),
-        WhiteList("(", path_is_regex=True),
-        WhiteList("(?=a)", path_is_regex=True),
-        WhiteList(r"(a)\1", path_is_regex=True),
-        WhiteList("", ("((a{1,1000}){1,1000}){1,1000}",), excluded_is_regex=True),
-        WhiteList("(a{1000}){1000}", path_is_regex=True),
-        WhiteList("a" * 1001, path_is_regex=True),
+        SelectionRule("a*"),
+        SelectionRule("a", ("b?",)),
+        SelectionRule("../a"),
+        SelectionRule("/data/src"),
+        SelectionRule("^/data/.*", path_is_regex=True),
+        SelectionRule("(", path_is_regex=True),
+        SelectionRule("(?=a)", path_is_regex=True),
+        SelectionRule(r"(a)\1", path_is_regex=True),
+        SelectionRule("", ("((a{1,1000}){1,1000}){1,1000}",), excluded_is_regex=True),
+        SelectionRule("(a{1000}){1000}", path_is_regex=True),
+        SelectionRule("a" * 1001, path_is_regex=True),
     ],
 )
-def test_what_can_not_be_honoured_is_refused(item: WhiteList) -> None:
+def test_what_can_not_be_honoured_is_refused(item: SelectionRule) -> None:
     with pytest.raises(ServiceError) as refused:
         check_white_lists([item], "/data")
     assert refused.value.code == "InvalidParameter.Malformed"
@@ -217,25 +217,25 @@ def test_what_can_not_be_honoured_is_refused(item: WhiteList) -> None:
 
 @pytest.mark.parametrize("pattern", ["(a*)*b", "(a|a)*$b", "(a|aa)+c", "(.*)*(.*)*(.*)*x"])
 def test_a_pathological_pattern_does_not_hang(pattern: str) -> None:
-    selection = Selection([WhiteList(pattern, path_is_regex=True)], "/")
+    selection = Selection([SelectionRule(pattern, path_is_regex=True)], "/")
     assert not selection.includes(b"/".join([b"a" * 200] * 20))
 
 
 def test_lists_that_select_everything_are_none() -> None:
     assert Selection.of([], "/") is None
-    assert Selection.of([WhiteList("src"), WhiteList("")], "/") is None
-    assert Selection.of([WhiteList("", ("a",))], "/") is not None
+    assert Selection.of([SelectionRule("src"), SelectionRule("")], "/") is None
+    assert Selection.of([SelectionRule("", ("a",))], "/") is not None
 
 
 NAMES = st.sampled_from(["a", "b", "ab", "é"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 PATTERNS = st.sampled_from(["", "a", "a.*", ".*b", "[ab]", "a/b", "(a|b)/.*", ".*", "/a", "/.*é", "x", "[^/]*", "a+b?"])
 LISTS = st.builds(
-    WhiteList,
+    SelectionRule,
     path=st.one_of(PATHS, st.just("")),
     excluded=st.lists(PATHS, max_size=2).map(tuple),
 ) | st.builds(
-    WhiteList,
+    SelectionRule,
     path=PATTERNS,
     excluded=st.lists(PATTERNS.filter(bool), max_size=2).map(tuple),
     path_is_regex=st.just(True),
@@ -243,7 +243,7 @@ LISTS = st.builds(
 )  # fmt: skip
 
 
-def naively_selected(item: WhiteList, path: str) -> bool:
+def naively_selected(item: SelectionRule, path: str) -> bool:
     """Whether a list selects a path, by the rules as they are written, with Python's own expressions."""
 
     def names(text: str, is_regex: bool, candidate: str) -> bool:
@@ -269,7 +269,7 @@ def naively_selected(item: WhiteList, path: str) -> bool:
 
 
 @given(st.lists(LISTS, min_size=1, max_size=3), st.lists(PATHS, min_size=1, max_size=8))
-def test_the_selection_agrees_with_the_rules(lists: list[WhiteList], paths: list[str]) -> None:
+def test_the_selection_agrees_with_the_rules(lists: list[SelectionRule], paths: list[str]) -> None:
     selection = Selection(lists, "/")
     for path in paths:
         selected = selection.includes(path.encode())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry, Manifest, parent, same
 from ctxmgr.engine.manifest.merge import Mode
-from ctxmgr.engine.policy.whitelist import Selection, WhiteList
+from ctxmgr.engine.policy.whitelist import Selection, SelectionRule
 from ctxmgr.engine.sync.changeset import back, located
 from ctxmgr.engine.sync.plan import Reconciled, reconcile, with_unselected
 from ctxmgr.engine.sync.projection import Origins, View
@@ -29,15 +29,15 @@ from tests.unit.engine.manifest.test_merge import (
 # Few of them, so that they meet the few paths that the trees have.
 SELECTIONS = st.sampled_from(
     [
-        [WhiteList("a", ("a",))],
-        [WhiteList("a", ("b", "a/b"))],
-        [WhiteList("a/b")],
-        [WhiteList("b/a"), WhiteList("a/a")],
-        [WhiteList("", ("a/b",))],
-        [WhiteList("", ("b",)), WhiteList("b/a/a")],
-        [WhiteList("a", ("a",)), WhiteList("a/a/b")],
-        [WhiteList(".*/a", ("b",), path_is_regex=True)],
-        [WhiteList("a.*", (".*a", "b/b"), path_is_regex=True, excluded_is_regex=True)],
+        [SelectionRule("a", ("a",))],
+        [SelectionRule("a", ("b", "a/b"))],
+        [SelectionRule("a/b")],
+        [SelectionRule("b/a"), SelectionRule("a/a")],
+        [SelectionRule("", ("a/b",))],
+        [SelectionRule("", ("b",)), SelectionRule("b/a/a")],
+        [SelectionRule("a", ("a",)), SelectionRule("a/a/b")],
+        [SelectionRule(".*/a", ("b",), path_is_regex=True)],
+        [SelectionRule("a.*", (".*a", "b/b"), path_is_regex=True, excluded_is_regex=True)],
     ]
 ).map(lambda lists: Selection(lists, "/"))
 MANY = settings(max_examples=300, deadline=None)
@@ -124,7 +124,7 @@ def test_no_selected_local_version_is_lost_by_a_download(situation: Situation, s
 
 @given(situations(), MODES)
 def test_a_selection_of_everything_changes_nothing(situation: Situation, mode: Mode) -> None:
-    everything = Selection([WhiteList("")], "/")
+    everything = Selection([SelectionRule("")], "/")
     assert reconciled(situation, mode, everything) == reconciled(situation, mode, None)
 
 

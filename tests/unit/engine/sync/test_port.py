@@ -14,9 +14,9 @@ from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry, Manifest
 from ctxmgr.engine.manifest.errors import ContentError, HeadMoved
 from ctxmgr.engine.sync.changeset import RowChange
-from ctxmgr.engine.sync.conflicts import Conflict, Conflicts
+from ctxmgr.engine.sync.conflicts import Conflicts, MergeConflict
 from ctxmgr.engine.sync.port import ContextStore
-from ctxmgr.engine.sync.task import Interrupted, Outcome, Progress, Task
+from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
 from ctxmgr.errors import ServiceError
 from tests.support.contextstores import ADAPTERS, Keeper
 
@@ -196,7 +196,7 @@ class TestCommit:
         self, store: ContextStore, keeper: Keeper, context: str, running: Task
     ) -> None:
         keeper.fail(running)
-        with pytest.raises(Interrupted):
+        with pytest.raises(TaskInterrupted):
             store.commit(running, [change({b"a": A})], head=0, outcome=Outcome(1))
         assert held(store, context) == (0, {})
 
@@ -204,7 +204,7 @@ class TestCommit:
         self, store: ContextStore, keeper: Keeper, running: Task
     ) -> None:
         met = Conflicts()
-        met.add([Conflict("a", "context", "file", 1, "/a")])
+        met.add([MergeConflict("a", "context", "file", 1, "/a")])
         store.commit(replace(running, conflicts=met), [change({b"a": A})], head=0)
         assert keeper.row(running)["conflicts_total"] == 1
         late = replace(running, conflicts=Conflicts())
@@ -252,18 +252,18 @@ class TestUploadedSince:
 class TestTask:
     def test_a_task_begins_once(self, store: ContextStore, keeper: Keeper, running: Task) -> None:
         assert keeper.row(running)["status"] == "Running"
-        with pytest.raises(Interrupted):
+        with pytest.raises(TaskInterrupted):
             store.start(running)
 
     def test_a_task_that_has_ended_does_not_begin(self, store: ContextStore, keeper: Keeper, context: str) -> None:
         task = keeper.task(context)
         keeper.fail(task)
-        with pytest.raises(Interrupted):
+        with pytest.raises(TaskInterrupted):
             store.start(task)
 
     def test_a_task_of_another_node_does_not_begin(self, store: ContextStore, keeper: Keeper, context: str) -> None:
         task = keeper.task(context)
-        with pytest.raises(Interrupted):
+        with pytest.raises(TaskInterrupted):
             store.start(replace(task, node_id="node-of-another"))
 
     def test_others_see_how_far_it_is(self, store: ContextStore, keeper: Keeper, running: Task) -> None:
@@ -273,7 +273,7 @@ class TestTask:
 
     def test_who_reports_learns_that_it_was_ended(self, store: ContextStore, keeper: Keeper, running: Task) -> None:
         keeper.fail(running)
-        with pytest.raises(Interrupted):
+        with pytest.raises(TaskInterrupted):
             store.report(running, Progress())
 
     def test_the_policy_is_that_of_the_binding(self, store: ContextStore, keeper: Keeper, context: str) -> None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from .metrics import Metrics
 
-__all__ = ["ACCESS_LOG", "Exchange"]
+__all__ = ["ACCESS_LOG", "AccessRecord"]
 
 ACCESS_LOG = logging.getLogger("ctxmgr.access")
 """One JSON object a request, at the level INFO; holds no key, no parameter and no URL."""
 
 
 @dataclass
-class Exchange:
+class AccessRecord:
     """What is known of a request; filled in on the way.
 
     Attributes:
