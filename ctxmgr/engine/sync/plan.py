@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent, same
-from ctxmgr.engine.manifest.merge import Plan, plan
+from ctxmgr.engine.manifest.merge import Mode, Plan, plan
 from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import WorkspaceState
@@ -15,8 +14,6 @@ from ctxmgr.engine.workspace.state import WorkspaceState
 from .projection import View
 
 __all__ = ["Reconciled", "advance", "reconcile", "with_unselected"]
-
-Mode = Literal["upload", "download"]
 
 _OUTSIDE_LOCAL = "is in the way of what the white lists select, and they don't select it: move it away"
 _OUTSIDE_REMOTE = "is in the way: the context holds something of that name, or below it, that this binding doesn't sync"

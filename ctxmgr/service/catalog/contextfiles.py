@@ -23,7 +23,6 @@ __all__ = ["FILE_MODE", "checked_path", "delete", "entry_of", "find", "find_file
 FILE_MODE = 0o644
 MAX_NAME = 255
 MAX_PATH = 4096
-DIGEST = 32
 
 
 def checked_path(name: str, text: str) -> bytes:
@@ -78,7 +77,7 @@ def is_folder(connection: Connection, context_id: str, path: bytes) -> bool:
 
 def entry_of(row: Row[Any]) -> Entry:
     """Return the entry that a row holds."""
-    chunks = tuple(row.chunks[at : at + DIGEST] for at in range(0, len(row.chunks), DIGEST))
+    chunks = revisions.digests_of(row.chunks)
     return Entry(row.kind, row.mode, row.mtime_ns, row.size, row.digest, chunks, row.target)
 
 

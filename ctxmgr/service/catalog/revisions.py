@@ -17,9 +17,9 @@ from .contexts import missing
 from .insertion import bulk_insert
 from .schema import contexts, files, revisions
 
-__all__ = ["commit", "ever_held", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
+__all__ = ["commit", "digests_of", "ever_held", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
 
-DIGEST = 32
+_DIGEST = 32
 PARENT_MODE = 0o755
 _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
 
@@ -151,9 +151,13 @@ def uploaded_since(
 def _entries(rows: Iterable[Any], prefix: bytes) -> dict[bytes, Entry]:
     found: dict[bytes, Entry] = {}
     for path, kind, mode, mtime_ns, size, digest, chunks, target in rows:
-        pieces = tuple(chunks[at : at + DIGEST] for at in range(0, len(chunks), DIGEST))
-        found[path[len(prefix) :]] = Entry(kind, mode, mtime_ns, size, digest, pieces, target)
+        found[path[len(prefix) :]] = Entry(kind, mode, mtime_ns, size, digest, digests_of(chunks), target)
     return found
+
+
+def digests_of(chunks: bytes) -> tuple[bytes, ...]:
+    """Return the digests that a row's column holds one after the other."""
+    return tuple(chunks[at : at + _DIGEST] for at in range(0, len(chunks), _DIGEST))
 
 
 def _current(context_id: str) -> ColumnElement[bool]:
