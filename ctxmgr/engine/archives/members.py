@@ -7,10 +7,9 @@ import posixpath
 import unicodedata
 from typing import Final
 
+from ctxmgr.engine.content.chunking import Content
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, is_temporary, parent, show
 from ctxmgr.engine.manifest.errors import ArchiveError
-
-from .streams import Content
 
 __all__ = ["MAX_MEMBERS", "Bounds", "Members"]
 

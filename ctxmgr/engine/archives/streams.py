@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from blake3 import blake3
-from pyfastcdc import FastCDC
-
+from ctxmgr.engine.content.chunking import Content, as_chunks, as_one
 from ctxmgr.engine.content.chunks import WHOLE_SIZE, PackWriter
 
-__all__ = ["Content", "Readable", "store"]
-
-Content = tuple[int, bytes, tuple[bytes, ...]]
-"""Size, digest and chunks, as an entry has them."""
+__all__ = ["Readable", "store"]
 
 
 class Readable(Protocol):
@@ -35,18 +30,8 @@ def store(stream: Readable, writer: PackWriter, count: Callable[[int], None] = l
         count(len(data))
         head += data
     if len(head) <= WHOLE_SIZE:
-        if not head:
-            return 0, blake3().digest(), ()
-        digest = writer.add(bytes(head))
-        return len(head), digest, (digest,)
-    whole = blake3()
-    chunks = []
-    size = 0
-    for chunk in FastCDC(WHOLE_SIZE).cut_stream(_Counted(bytes(head), stream, count)):
-        whole.update(chunk.data)
-        chunks.append(writer.add(chunk.data))
-        size += chunk.length
-    return size, whole.digest(), tuple(chunks)
+        return as_one(bytes(head), writer)
+    return as_chunks(_Counted(bytes(head), stream, count), writer)
 
 
 class _Counted:

@@ -8,9 +8,7 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
-from blake3 import blake3
-from pyfastcdc import FastCDC
-
+from ctxmgr.engine.content.chunking import Content, as_chunks, as_one
 from ctxmgr.engine.content.chunks import WHOLE_SIZE, PackWriter
 from ctxmgr.engine.manifest.entries import FILE, Entry, Fingerprint, fingerprint
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError, WorkspaceGone
@@ -80,9 +78,7 @@ def ingest(
     )
 
 
-def read_content(
-    descriptor: int, size: int, writer: PackWriter | None, progress: OnProgress | None = None
-) -> tuple[int, bytes, tuple[bytes, ...]]:
+def read_content(descriptor: int, size: int, writer: PackWriter | None, progress: OnProgress | None = None) -> Content:
     """Read an open file from where it stands: cut it into chunks, digest it, and store it where there is a writer.
 
     Returns:
@@ -96,24 +92,13 @@ def read_content(
             data += more
         if progress is not None:
             progress(0, len(data))
-        digest = _store(data, writer)
-        return len(data), digest, (digest,) if data else ()
-    whole = blake3()
-    chunks: list[bytes] = []
-    total = 0
-    for chunk in FastCDC(WHOLE_SIZE).cut_stream(_Stream(descriptor)):
-        whole.update(chunk.data)
-        chunks.append(_store(chunk.data, writer))
-        total += chunk.length
+        return as_one(data, writer)
+
+    def count(length: int) -> None:
         if progress is not None:
-            progress(0, chunk.length)
-    return total, whole.digest(), tuple(chunks)
+            progress(0, length)
 
-
-def _store(data: bytes | memoryview, writer: PackWriter | None) -> bytes:
-    if writer is None or not data:
-        return blake3(data).digest()
-    return writer.add(data)
+    return as_chunks(_Stream(descriptor), writer, count)
 
 
 class _Stream:
