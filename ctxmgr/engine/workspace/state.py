@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +11,7 @@ import zstandard
 
 from ctxmgr.engine.manifest.entries import Entry, Fingerprint
 
-from .durable import owner_only, sync_directory
+from .durable import replace_durably
 
 if TYPE_CHECKING:
     pass
@@ -73,15 +71,4 @@ def save_state(file: Path, state: WorkspaceState) -> None:
     """Replace a workspace's state, durably and at once: after a crash the file holds the old one or the new one."""
     packed = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(_encode(state))
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(file.name + ".new")
-    try:
-        with open(unfinished, "wb", opener=owner_only) as stream:
-            stream.write(_MAGIC + packed)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, file)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    sync_directory(file.parent)
+    replace_durably(file, _MAGIC + packed, unfinished=file.with_name(file.name + ".new"))

@@ -17,7 +17,7 @@ from obstore.store import LocalStore, from_url
 
 from ctxmgr.engine.content.packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
 from ctxmgr.engine.manifest.errors import ContentError
-from ctxmgr.engine.workspace.durable import owner_only, sync_directory
+from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
 
 if TYPE_CHECKING:
@@ -183,19 +183,7 @@ def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -
         final.parent.mkdir(mode=0o700, exist_ok=True)
         sync_directory(final.parent.parent)
         sync_directory(folder)
-    unfinished = folder / _UNFINISHED / secrets.token_hex(16)
-    try:
-        with open(unfinished, "xb", buffering=0, opener=owner_only) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        os.replace(unfinished, final)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    sync_directory(final.parent)
+    replace_durably(final, data, unfinished=folder / _UNFINISHED / secrets.token_hex(16))
 
 
 def _sweep(folder: Path) -> None:

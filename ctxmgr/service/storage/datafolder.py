@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctxmgr.engine.workspace.durable import sync_directory
+from ctxmgr.engine.workspace.durable import replace_durably
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.errors import DataFolderError
 from ctxmgr.oserrors import described
@@ -159,16 +159,5 @@ def _check_format(root: Path, text: bytes) -> None:
 
 
 def _write_marker(root: Path) -> None:
-    temporary = root / f"{MARKER}.{secrets.token_hex(8)}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps({"format": FORMAT}).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, root / MARKER)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(root)
+    marker = json.dumps({"format": FORMAT}).encode() + b"\n"
+    replace_durably(root / MARKER, marker, unfinished=root / f"{MARKER}.{secrets.token_hex(8)}")
