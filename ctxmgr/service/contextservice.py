@@ -157,7 +157,7 @@ class ContextService:
         return write_file(self._runtime, account, context_id, _checked_path(path))
 
     def check(self) -> None:
-        """Go on if the service can answer.
+        """Check that the service can answer.
 
         Raises:
             Exception: what keeps it from that.

@@ -1,4 +1,4 @@
-"""Chunks on their way into packs and out of them, and the index that says which chunk lies where."""
+"""Chunks on their way into packs and out of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service knows about one path: its entry, and the manifests that entries form."""
+"""What the engine knows about one path: its entry, and the manifests that entries form."""
 
 from __future__ import annotations
 

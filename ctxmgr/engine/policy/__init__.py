@@ -1,1 +1,4 @@
-"""A binding's policy, read; the white lists in it; mount paths. Imported by everything above ``manifest``."""
+"""What a binding's policy says, the white lists in it, and mount paths.
+
+Imports ``manifest`` alone; imported by ``archives``, ``workspace`` and ``sync``, and by the service.
+"""

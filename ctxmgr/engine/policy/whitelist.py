@@ -44,7 +44,7 @@ class SelectionRule:
 
 
 def check_white_lists(lists: Sequence[SelectionRule], mount: str) -> None:
-    """Go on if white lists can be honoured.
+    """Check that white lists can be honoured.
 
     Raises:
         ServiceError: one can't; the message says why.

@@ -21,7 +21,7 @@ _UNPACKED_OUTSIDE = "is unpacked by this binding, to what is not synced now: syn
 
 
 def check_known(store: ContextStore, context_id: str, origins: Sequence[str], path: bytes) -> None:
-    """Go on if a part of which nothing is left was there once: who names a path means something by it.
+    """Check that a part of which nothing is left was there once: who names a path means something by it.
 
     Args:
         origins: the paths in the context that appear at the mount path.

@@ -32,7 +32,7 @@ class Monitor:
         self._stopped.set()
 
     def check(self) -> None:
-        """Go on, or not.
+        """Check that the task may go on.
 
         Raises:
             TaskInterrupted: the task was asked to stop, or has been ended.

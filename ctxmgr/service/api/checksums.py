@@ -38,7 +38,7 @@ class Checksums:
             seen.update(piece)
 
     def check(self) -> None:
-        """Go on if all bytes together have the announced checksums.
+        """Check that all bytes together have the announced checksums.
 
         Raises:
             ServiceError: ``InvalidContent.Checksum``.
@@ -52,7 +52,7 @@ class Checksums:
 
     @property
     def repr_digest(self) -> str:
-        """The ``repr-digest`` of what came, if one was announced."""
+        """Return the ``repr-digest`` of what came, if one was announced."""
         return next((repr_digest(seen.digest()) for name, _, seen in self._expected if name == "repr-digest"), "")
 
     def _expect(

@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 
 
 def check_conditions(headers: Mapping[str, str], etag: str, *, reading: bool) -> None:
-    """Go on if what is there is what the request demands.
+    """Check that what is there is what the request demands.
 
     Args:
         headers: the request's, by lower-case name.

@@ -30,7 +30,7 @@ _NOT_APPLIED: Final = ("MaxRuntime", "Timeout")
 
 
 def refuse_unsupported(parameters: Parameters) -> None:
-    """Go on if a new session can be all that it is asked to be.
+    """Check that a new session can be all that it is asked to be.
 
     Raises:
         ServiceError: ``UnsupportedParameter``, naming the first parameter that has no meaning here.

@@ -34,7 +34,7 @@ TRANSFER = f"{CONTEXT_PREFIX}transfer-"
 
 
 def checked_name(name: str) -> str:
-    """Return the name back if a context can have it.
+    """Return the name if a context can have it.
 
     Raises:
         ServiceError: it breaks one of the rules; the message says which.

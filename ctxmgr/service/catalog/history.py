@@ -43,7 +43,7 @@ class _Volume(NamedTuple):
 
 
 def check_revision(connection: Connection, context_id: str, number: int) -> None:
-    """Go on if a context can be taken back to a revision; to 0, the empty one it began with, it always can.
+    """Check that a context can be taken back to a revision; to 0, the empty one it began with, it always can.
 
     Raises:
         ServiceError: ``InvalidRevision.NotFound``.

@@ -93,7 +93,7 @@ class Keys:
             return [_key(row) for row in rows]
 
     def revoke(self, which: str) -> Key:
-        """Make a key good for nothing from now on.
+        """Revoke a key.
 
         Args:
             which: its name or its id.
@@ -133,7 +133,7 @@ class Keys:
 
 
 def checked_account(account: str) -> str:
-    """Return an account's name back if it can be one.
+    """Return an account's name if it can be one.
 
     Raises:
         ServiceError: it can't.

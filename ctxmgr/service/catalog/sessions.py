@@ -129,7 +129,7 @@ def find_live(connection: Connection, account: str, session_id: str) -> SessionR
 
 
 def check_live(connection: Connection, account: str, session_id: str) -> None:
-    """Go on if an account has this session and it has not ended. Asked at every poll, so it costs less than to find it.
+    """Check that an account has this session and it has not ended. Cheaper than to find it, for every poll.
 
     Raises:
         ServiceError: ``InvalidMcpSession.NotFound``.

@@ -81,7 +81,7 @@ class Outflow:
         return holding
 
     def shrink(self, holding: Holding, size: int) -> None:
-        """Return back the room that turned out not to be needed."""
+        """Free the room that turned out not to be needed."""
         if holding in self._holdings:
             self._free(holding.size - size)
             holding.size = size
@@ -155,7 +155,7 @@ class Outlet:
         return holding
 
     def release(self, holding: Holding) -> None:
-        """Return back the room that is not needed."""
+        """Free the room that is not needed."""
         self._outflow.release(holding)
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ class Outlet:
                 self._outflow.release(holding)
 
     async def send_held(self, holding: Holding, body: bytes | memoryview, *, more: bool) -> None:
-        """Send what there is room for already, and return the room back as the client reads.
+        """Send what there is room for already, and free the room as the client reads.
 
         Raises:
             Broken: the client does not read.

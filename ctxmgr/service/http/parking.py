@@ -32,7 +32,7 @@ class Parked(Generic[_T]):
         self._unsubscribe = watch.subscribe(self.look)
 
     def look(self) -> None:
-        """Have someone look whether there is something to tell. Called from anywhere."""
+        """Have a thread look whether there is something to answer. Called from anywhere."""
         if not self._queued:
             self._queued = True
             self._threads.submit(self._look)

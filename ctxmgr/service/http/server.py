@@ -175,7 +175,7 @@ async def _count_now_and_then(answering: Answering, metrics: Metrics) -> None:
 
 
 def _checked(tls: tuple[str | PathLike[str], str | PathLike[str]] | None) -> tuple[str, str] | None:
-    """Return the files back if a server can use them."""
+    """Return the files if a server can use them."""
     if tls is None:
         return None
     certificate, key = (str(file) for file in tls)

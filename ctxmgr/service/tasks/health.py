@@ -15,7 +15,7 @@ __all__ = ["check", "outcome", "unfinished"]
 
 
 def check(runtime: Runtime) -> None:
-    """Go on if the catalog can be read.
+    """Check that the catalog can be read.
 
     Raises:
         Exception: it can't, or the service was closed.

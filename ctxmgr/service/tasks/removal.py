@@ -118,7 +118,7 @@ def _opened(above: int, name: bytes) -> int:
 
 
 def _make_usable(above: int, name: bytes) -> None:
-    """Return a directory that can't even be opened a mode with which it can, and never what a link leads to."""
+    """Set a mode with which a directory can be opened that can't be; never that of what a link leads to."""
     if os.chmod in os.supports_follow_symlinks:
         os.chmod(name, _USABLE, dir_fd=above, follow_symlinks=False)
         return

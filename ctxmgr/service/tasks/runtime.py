@@ -157,7 +157,7 @@ class Runtime:
                 self._begin(task, root)
 
     def check_open(self) -> None:
-        """Go on, or not.
+        """Check that the runtime can be used.
 
         Raises:
             ServiceError: the runtime is closed, or another process opened it.
