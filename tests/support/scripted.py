@@ -29,7 +29,7 @@ class Recorded:
     """A request as it arrived.
 
     Attributes:
-        action: from the query, as servers read it.
+        action: from the query, as servers read it; ``GET`` or ``PUT`` if it is the use of a file's URL.
         parameters: what the action was given, from query and body; neither the credential nor what every request has.
         credential: the credential itself.
         credential_place: ``query``, ``body`` or empty.
@@ -222,6 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
             document = json.dumps(answer).encode()
             self._send(answer.get("HttpStatusCode", 200), document, {"Content-Type": "application/json"})
 
+    do_GET = do_PUT = do_POST
+
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         lines = [f"HTTP/1.1 {status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
         lines += [f"Content-Length: {len(body)}", "", ""]
@@ -229,12 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _recorded(self, body: bytes) -> Recorded:
         query = dict(parse_qsl(urlsplit(self.path).query))
-        form = dict(parse_qsl(body.decode("ascii"), errors="surrogateescape"))
+        written = body.decode("ascii") if self.command == "POST" else ""
+        form = dict(parse_qsl(written, errors="surrogateescape"))
         places = {"query": query.get("Authorization"), "body": form.get("Authorization")}
         place = next((name for name, value in places.items() if value is not None), "")
         usual = {"Action", "Format", "Version", "Timestamp", "SignatureNonce", "Authorization"}
         return Recorded(
-            action=query.get("Action", ""),
+            action=query.get("Action", "" if self.command == "POST" else self.command),
             parameters={key: value for key, value in (query | form).items() if key not in usual},
             credential=places.get(place) or "",
             credential_place=place,

@@ -181,7 +181,11 @@ def test_modes_times_and_inner_links_are_restored(door: Door, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"])
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06", gzip.compress(b"x" * 2000), os.urandom(5000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", b"PK\x05\x06", gzip.compress(b"x" * 2000), os.urandom(5000)],
+    ids=["empty", "text", "end of a zip", "gzip", "random"],
+)
 def test_what_is_no_archive_stays_a_file_and_is_told(door: Door, tmp_path: Path, suffix: str, content: bytes) -> None:
     context = kept(door, tmp_path / "w", {f"data.{suffix}": content, "other": "o"})
     session = opened(door, context, tmp_path / "x", **EXTRACT)
