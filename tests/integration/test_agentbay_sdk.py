@@ -13,7 +13,9 @@ import trustme
 
 from tests.docs import run_blocks
 
-from .served import KEY, served
+from .serving import serving
+
+KEY = "a-key-of-these-tests-that-nobody-guesses"
 
 SDK = "wuying-agentbay-sdk==0.22.3"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -59,7 +61,7 @@ def test_the_document_runs(sdk_python: Path, trusted: dict[str, Path], tmp_path:
     ]
     subprocess.run(ours, timeout=300, check=True)
     data = tmp_path / "data"
-    with served(data, "--tls-cert", trusted["certificate"], "--tls-key", trusted["key"]) as server:
+    with serving(data, "--tls-cert", trusted["certificate"], "--tls-key", trusted["key"], CTXMGR_API_KEY=KEY) as server:
         environment = {
             **os.environ,
             "AGENTBAY_API_KEY": KEY,
@@ -82,7 +84,7 @@ def test_the_document_runs(sdk_python: Path, trusted: dict[str, Path], tmp_path:
 @pytest.mark.parametrize("example", ["agentbay_sdk.py", "agentbay_sdk_async.py"])
 def test_the_example_runs(example: str, sdk_python: Path, trusted: dict[str, Path], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with served(data, "--tls-cert", trusted["certificate"], "--tls-key", trusted["key"]) as server:
+    with serving(data, "--tls-cert", trusted["certificate"], "--tls-key", trusted["key"], CTXMGR_API_KEY=KEY) as server:
         endpoint = f"localhost:{urlsplit(server.address).port}"
         environment = {
             **os.environ,

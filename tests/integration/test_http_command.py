@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,56 +20,17 @@ from ctxmgr.service import ContextService
 from ctxmgr.service.storage.datafolder import DataFolder
 
 from .asking import PATIENCE, Asker, entries, until
-
-REPOSITORY = Path(__file__).parents[2]
+from .serving import environment_with, serving
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ctxmgr", *arguments],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        env=environment_with(**environment),
         capture_output=True,
         text=True,
         timeout=60,
     )
-
-
-class Server:
-    """A ``ctxmgr serve`` that runs."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str, log: Path) -> None:
-        self.process = process
-        self.address = address
-        self._log = log
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
-    log = folder.parent / "log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ctxmgr", "serve", "--data", str(folder), "--port", "0", *arguments],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    assert process.stdout is not None
-    with process.stdout:
-        try:
-            address = process.stdout.readline().strip()
-            assert address, log.read_text()
-            yield Server(process, address, log)
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture

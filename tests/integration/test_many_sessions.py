@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,9 @@ from ctxmgr.engine.workspace.locks import held
 from ctxmgr.results import ContextSyncResult
 from ctxmgr.service.storage.datafolder import DataFolder
 
-from .served import KEY, served
+from .serving import serving
+
+KEY = "a-key-of-these-tests-that-nobody-guesses"
 
 SESSIONS = 64
 FILES = 500
@@ -79,7 +82,7 @@ def test_a_kill_in_the_middle_makes_no_result_untrue_and_no_context_torn(tmp_pat
         return result
 
     with ThreadPoolExecutor(SESSIONS) as pool:
-        with served(data, "--root", roots) as first:
+        with serving(data, "--root", roots, CTXMGR_API_KEY=KEY) as first:
             users = list(pool.map(lambda number: user(number, first.address, roots), range(SESSIONS)))
             # However fast the others are, this one is under way at the kill.
             lock = DataFolder.open(data).workspace_lock(str(users[0].directory.resolve()))
@@ -87,10 +90,10 @@ def test_a_kill_in_the_middle_makes_no_result_untrue_and_no_context_torn(tmp_pat
                 syncs = [pool.submit(sync, user) for user in users]
                 for _ in range(ENDED_BEFORE_THE_KILL):
                     assert ended.acquire(timeout=120), "no sync ended"
-                first.kill()
+                first.end(signal.SIGKILL)
                 assert not syncs[0].done()
 
-        with served(data, "--root", roots, port=urlsplit(first.address).port or 0) as second:
+        with serving(data, "--root", roots, port=urlsplit(first.address).port or 0, CTXMGR_API_KEY=KEY) as second:
             assert second.address == first.address
             results = [sync.result() for sync in syncs]
             for one, result in zip(users, results, strict=True):

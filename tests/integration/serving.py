@@ -1,0 +1,67 @@
+"""Runs ``ctxmgr serve`` in a process of its own, to be asked, stopped, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.scripted import PATIENCE
+
+__all__ = ["Serving", "environment_with", "serving"]
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Serving:
+    """A server that runs.
+
+    Attributes:
+        address: where it says that it listens.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], address: str, log: Path) -> None:
+        self.process = process
+        self.address = address
+        self._log = log
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return what it exits with; SIGKILL ends it as a power cut would."""
+        self.process.send_signal(number)
+        return self.process.wait(2 * PATIENCE)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str | Path, port: int = 0, **environment: str) -> Iterator[Serving]:
+    """Run a server of a data folder for the time of a ``with`` statement; it is killed at the end."""
+    log = Path(f"{folder}.log")
+    command = [sys.executable, "-m", "ctxmgr", "serve", "--data", str(folder), "--port", str(port)]
+    with (
+        log.open("a") as errors,
+        subprocess.Popen(
+            [*command, *map(str, arguments)],
+            env=environment_with(**environment),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address, log.read_text()
+            yield Serving(process, address, log)
+        finally:
+            process.kill()
+
+
+def environment_with(**more: str) -> dict[str, str]:
+    """Return this process's environment, with the package found wherever the command is run."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), **more}
