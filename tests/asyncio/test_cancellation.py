@@ -15,6 +15,8 @@ from tests.support.answers import entry, listed, ok, started
 from tests.support.programs import output_of
 from tests.support.scripted import PATIENCE, Answer, Held, Recorded, ScriptedServer
 
+pytestmark = pytest.mark.slow
+
 KEY = "akm-0123456789"
 
 

@@ -12,6 +12,8 @@ import pytest
 from ctxmgr.cli.commands import COMMANDS, sync
 from tests.cli.commandline import Command, environment
 
+pytestmark = pytest.mark.slow
+
 
 def _python(command: Command, code: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, **environment()}

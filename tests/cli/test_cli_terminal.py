@@ -17,6 +17,8 @@ from ctxmgr.results import ContextStatusData
 from ctxmgr.service.storage.datafolder import DataFolder
 from tests.cli.commandline import Command, Terminal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stuck(command: Command, workspace: Path) -> Iterator[BaseFileLock]:

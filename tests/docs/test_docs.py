@@ -20,6 +20,8 @@ from tests.support.scripted import ScriptedServer
 from . import run_blocks
 from .run_blocks import Block, blocks_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RUNNABLE = ("python", "sh")
 

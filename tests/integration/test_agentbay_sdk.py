@@ -15,6 +15,8 @@ from tests.docs import run_blocks
 
 from .serving import serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-of-these-tests-that-nobody-guesses"
 
 SDK = "wuying-agentbay-sdk==0.22.3"

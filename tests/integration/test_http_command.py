@@ -22,6 +22,8 @@ from ctxmgr.service.storage.datafolder import DataFolder
 from .asking import PATIENCE, Asker, entries, until
 from .serving import environment_with, serving
 
+pytestmark = pytest.mark.slow
+
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

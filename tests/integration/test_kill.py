@@ -51,7 +51,7 @@ sys.exit(status)
 
 Tree = dict[str, bytes]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def grow(version: int) -> Tree:

@@ -18,6 +18,8 @@ from ctxmgr.service.storage.datafolder import DataFolder
 
 from .serving import serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-of-these-tests-that-nobody-guesses"
 
 SESSIONS = 64

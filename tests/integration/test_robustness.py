@@ -25,6 +25,8 @@ from ctxmgr.testing import Service, serve
 from .asking import Asker
 from .every_action import REQUESTS, filled
 
+pytestmark = pytest.mark.slow
+
 few = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 numbers = itertools.count()
 

@@ -63,6 +63,7 @@ def test_the_command_fails_on_what_the_second_proof_finds(tmp_path: Path, capsys
     assert (tmp_path / "ctxmgr_async" / "module.py").is_file()
 
 
+@pytest.mark.slow
 def test_the_twins_of_this_project_are_proven() -> None:
     assert [str(problem) for problem in prove(prepare(ROOT))] == []
 
@@ -72,6 +73,7 @@ def test_the_checker_is_pinned_alike_for_builds_and_for_development() -> None:
     assert pin in (ROOT / "setup.cfg").read_text("utf-8").split()
 
 
+@pytest.mark.slow
 def test_the_twins_of_this_project_can_be_generated(tmp_path: Path) -> None:
     generate(ROOT, target=tmp_path)
     assert (tmp_path / "ctxmgr_async" / "client.py").is_file()
@@ -82,6 +84,7 @@ def test_the_twins_in_place_are_fresh() -> None:
     assert not stale, "\n".join([*stale, "refresh with: python -m twin"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editable", [False, True], ids=["build", "editable"])
 @pytest.mark.parametrize("primitives", ["module", "package"])
 def test_the_build_hook_generates_the_package(tmp_path: Path, editable: bool, primitives: str) -> None:

@@ -20,6 +20,8 @@ from tests.support.scripted import Held, Raw, ScriptedServer
 
 from .called import Called
 
+pytestmark = pytest.mark.slow
+
 KEY = "akm-0123456789"
 SOON = 0.3
 OFTEN = 0.02  # each single wait is far shorter than the time-out

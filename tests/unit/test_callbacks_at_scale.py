@@ -69,6 +69,7 @@ def client(server: ScriptedServer) -> Iterator[Client]:
 
 
 class TestHundredSyncs:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("sessions", "seconds"), [(1, 1), (100, 2)])
     def test_they_end_as_soon_as_their_tasks_with_few_threads(
         self, server: ScriptedServer, client: Client, sessions: int, seconds: float
@@ -340,6 +341,7 @@ class CountingPoller(Poller):
                 self._under_way -= 1
 
 
+@pytest.mark.slow
 class TestTenThousandWaits:
     MANY = 10_000
 
@@ -377,6 +379,7 @@ class TestTenThousandWaits:
         assert tally.threads <= WORKERS + 1
 
 
+@pytest.mark.slow
 class TestInterpreterExit:
     """A program that ends without closing its client, with waits outstanding."""
 

@@ -85,6 +85,7 @@ def client(server: ScriptedServer) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 class TestAnswers:
     ROUNDS = 25
     CALLS = 20

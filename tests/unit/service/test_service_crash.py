@@ -14,6 +14,8 @@ import pytest
 from ctxmgr.service import ContextService
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
+pytestmark = pytest.mark.slow
+
 BEFORE = {"same": "same", "edited": "before", "gone": "gone", "dir/deep": "deep"}
 AFTER = {"same": "same", "edited": "after", "new/file": "new", "dir/deep": "deep"}
 

@@ -15,6 +15,8 @@ import pytest
 from ctxmgr.service import ContextService
 from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def doors(tmp_path: Path) -> Iterator[tuple[Door, Door]]:

@@ -17,6 +17,8 @@ from ctxmgr.engine.content.packs import Pack
 from ctxmgr.service import ContextService
 from tests.unit.service.servicedoor import Door, binding
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 25
 
 

@@ -660,6 +660,7 @@ def perform(root: bytes, changes: list[tuple[str, bytes, bytes, int]]) -> None:
             continue
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.booleans(), edits(), st.sampled_from(["upload", "download"])), max_size=5))
 def test_two_workspaces_that_sync_in_any_order_end_up_equal(

@@ -15,6 +15,8 @@ import pytest
 from ctxmgr.service import ContextService
 from tests.unit.service.servicedoor import Door
 
+pytestmark = pytest.mark.slow
+
 # Does one thing in a process that kills itself after a call returned: (module, function).
 CHILD = """
     import importlib, os, signal, sys, threading

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 STATES = {
     "read-only": 'mount -o remount,ro "$DATA"',
     "full": 'head -c 64M /dev/zero > "$DATA/filler" || true',

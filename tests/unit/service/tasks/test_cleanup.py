@@ -76,6 +76,7 @@ POLICIES: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_a_very_deep_tree_is_uploaded_and_downloaded(door: Door, policy: dict[str, object]) -> None:
     context = door.context()
