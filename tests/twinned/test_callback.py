@@ -189,9 +189,15 @@ class TestFailingCallback:
         assert called.calls == [True] * 4
 
     def test_it_is_logged_with_its_traceback(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-        called = Called()
+        failed, called = Called(), Called()
+
+        def counted_and_failing(ok: bool) -> None:
+            failed(ok)
+            failing(ok)
+
         manager = client.session("s-1").context
-        manager.sync(callback=failing)
+        manager.sync(callback=counted_and_failing)
+        failed.wait()
         manager.sync(callback=called)
         called.wait()
         (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
