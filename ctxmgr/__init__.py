@@ -71,6 +71,7 @@ from .results import (
     RevisionListResult,
     SessionInfo,
     SessionListResult,
+    SyncProgress,
 )
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ __all__ = [
     "Sessions",
     "SyncFailed",
     "SyncPolicy",
+    "SyncProgress",
     "ThrottledError",
     "TransportError",
     "UploadMode",

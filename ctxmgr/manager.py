@@ -13,6 +13,7 @@ from .answers import result_of
 from .arguments import SyncMode, SyncRequest, context_id_of
 from .completion import MAX_RETRIES, RETRY_INTERVAL, Budget, Target, TaskWait, Verdict, Wait, binding_of
 from .core import ClientCore, warn_unclosed
+from .errors import ArgumentError
 from .policies import Binding
 from .policies.binding import wire_binding
 from .protocol import context_status, task_ids
@@ -25,6 +26,7 @@ from .results import (
     ContextStatusData,
     ContextSyncResult,
     OperationResult,
+    SyncProgress,
     conflicts_of,
 )
 from .sdksession import sdk_session_settings
@@ -79,6 +81,7 @@ class ContextManager:
         retry_interval: float = RETRY_INTERVAL,
         *,
         discard_local: bool = False,
+        progress: Callable[[SyncProgress], object] | None = None,
     ) -> Waitable[ContextSyncResult]:
         """Bring the session's directory and its contexts to the same state, and prove it.
 
@@ -95,6 +98,8 @@ class ContextManager:
                 a task at once, ``max_retries * retry_interval`` bounds the wait in total.
             discard_local: whether a download gives up what only the directory has changed. That goes to the context's
                 history first, and ``result.conflicts`` names it. Refused where the server does not say that it can.
+            progress: called with how far the sync is, a few times a second while the call waits. What it raises ends
+                the wait, not the sync. Does not go with ``callback``.
 
         Returns:
             Without a callback, how the sync ended: ``success=True`` only on evidence for this very sync. With one,
@@ -115,7 +120,11 @@ class ContextManager:
             ASYNC_CALLBACKS,
             discard_local,
         )
-        return self._syncs.run(request) if callback is None else self._syncs.run_aside(request, callback)
+        if callback is None:
+            return self._syncs.run(request, progress)
+        if progress is not None:
+            raise ArgumentError("progress= goes with a call that waits, and callback= with one that does not: give one")
+        return self._syncs.run_aside(request, callback)
 
     def plan(
         self,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ._io import Closing, now
 from .completion import Found, Pace, Verdict, Wait, judge
 from .errors import ClosedError, CtxmgrError
 from .protocol import context_status, error_of
+from .results import ContextStatusData, SyncProgress
 from .transport import Transport
 
 __all__ = ["PARK", "Poller"]
 
 #: Seconds that one request may park: long enough to be rare, and proxies cut silent connections after a minute.
 PARK = 10.0
+#: The same where somebody looks on.
+PARK_FOR_PROGRESS = 0.25
 
 
 class Poller:
@@ -57,18 +60,31 @@ class Poller:
         except CtxmgrError as error:
             return error
 
-    def wait(self, wait: Wait, parameters: Mapping[str, str], deadline: float) -> Verdict:
+    def wait(
+        self,
+        wait: Wait,
+        parameters: Mapping[str, str],
+        deadline: float,
+        progress: Callable[[SyncProgress], object] | None = None,
+    ) -> Verdict:
         """Poll until there is a verdict.
 
         Args:
             parameters: name the session, and a binding if only that one matters.
             deadline: when it is over, whatever the server does.
+            progress: called with how far it is, after each poll that was answered.
         """
         pace = Pace()
+        seen: dict[tuple[str, str, str], ContextStatusData] = {}
+        longest = PARK if progress is None else PARK_FOR_PROGRESS
         while True:
             asked = now()
-            park = min(PARK, wait.time_left(asked)) if wait.pending else 0.0
-            found = self.ask(parameters, wait.pending, park, deadline=deadline)
+            pending = wait.pending
+            park = min(longest, wait.time_left(asked)) if pending else 0.0
+            found = self.ask(parameters, pending, park, deadline=deadline)
+            if progress is not None and not isinstance(found, CtxmgrError):
+                seen |= {(entry.task_id, entry.context_id, entry.path): entry for entry in found}
+                progress(SyncProgress.of(entry for entry in seen.values() if wait.target.matches(entry)))
             verdict = judge(wait, found, now(), deadline)
             if verdict is not None:
                 return verdict

@@ -13,7 +13,7 @@ from .completion import BindingKey, Target, TaskWait, Verdict, Wait, binding_of
 from .core import ClientCore
 from .errors import ApiError, CtxmgrError, ProtocolError
 from .protocol import Answer, context_status, task_ids, unless_discarding
-from .results import ContextBinding, ContextBindingsResult, ContextStatusData, ContextSyncResult
+from .results import ContextBinding, ContextBindingsResult, ContextStatusData, ContextSyncResult, SyncProgress
 from .snapshot import SnapshotWait
 from .structuring import structure_list
 
@@ -27,8 +27,12 @@ class Syncs:
         self.session_id = session_id
         self.core: ClientCore = core
 
-    def run(self, request: SyncRequest) -> ContextSyncResult:
-        """Trigger a sync, and wait for its end."""
+    def run(self, request: SyncRequest, progress: Callable[[SyncProgress], object] | None) -> ContextSyncResult:
+        """Trigger a sync, and wait for its end.
+
+        Args:
+            progress: called with how far it is.
+        """
         deadline = now() + request.budget.limit
         try:
             request = self.located(request, deadline)
@@ -37,7 +41,7 @@ class Syncs:
         answer, wait = self.begin(request, deadline)
         if wait is None:
             return result_of(answer, ContextSyncResult)
-        verdict = self.core.poller.wait(wait, self._binding(request), deadline)
+        verdict = self.core.poller.wait(wait, self._binding(request), deadline, progress)
         return result_of_verdict(answer.request_id, verdict, ContextSyncResult)
 
     def run_aside(self, request: SyncRequest, callback: Callable[[bool], object]) -> Waitable[ContextSyncResult]:

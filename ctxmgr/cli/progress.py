@@ -6,12 +6,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ctxmgr.arguments import SyncMode
-from ctxmgr.errors import CtxmgrError
 
 from .output import Failure, counted, shown, size_of
 from .sessions import MOUNT
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from ctxmgr.client import Client
-    from ctxmgr.results import Context, ContextStatusData, ContextSyncResult
+    from ctxmgr.results import Context, ContextSyncResult, SyncProgress
     from ctxmgr.sessions import Session
 
 __all__ = ["Bar", "can_be_shown", "run_sync"]
@@ -46,43 +44,41 @@ def run_sync(
         CtxmgrError: the sync could not be started.
         Failure: the server stopped answering.
     """
-    running = _Running(lambda: session.context.sync(context.id, MOUNT, mode, max_retries=_ENDLESS, discard_local=force))
+    running = _Running(session, context, mode, force=force)
     draws = not quiet and can_be_shown()
     if not draws and not remote:
         return running.result()
     with Bar(mode, context.name) as bar:
-        wait, answered = _BEFORE_BAR, time.monotonic()
+        wait = _BEFORE_BAR
         while not running.ended(wait):
             wait = _BETWEEN_FRAMES if draws else _BETWEEN_LOOKS
-            try:
-                status = _status(session, context, mode)
-                answered = time.monotonic()
-            except CtxmgrError as error:
-                status = None
-                if remote and time.monotonic() - answered > _SILENCE:
-                    client.close()
-                    raise Failure(
-                        f"the {mode} was begun and is not proven done: the server has not answered since: {error}"
-                    ) from error
+            if remote and time.monotonic() - running.answered > _SILENCE:
+                client.close()
+                raise Failure(f"the {mode} was begun and is not proven done: the server has not answered since")
             if draws:
-                bar.update(status)
+                bar.update(running.progress)
     return running.result()
 
 
-def _status(session: Session, context: Context, mode: SyncMode) -> ContextStatusData | None:
-    tasks = session.context.info(context.id, MOUNT, mode).raise_for_error().context_status_data
-    return next((task for task in tasks if not task.is_terminal), None)
-
-
 class _Running:
-    """A sync on a thread of its own: one that hangs can't keep the process from ending."""
+    """A sync on a thread of its own: one that hangs can't keep the process from ending.
 
-    def __init__(self, sync: Callable[[], ContextSyncResult]) -> None:
-        self._sync = sync
+    Attributes:
+        answered: the monotonic second of the last answer.
+        progress: how far it was then.
+    """
+
+    def __init__(self, session: Session, context: Context, mode: SyncMode, *, force: bool) -> None:
+        self.answered = time.monotonic()
+        self.progress: SyncProgress | None = None
+        self._session, self._context, self._mode, self._force = session, context, mode, force
         self._result: ContextSyncResult | None = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="ctxmgr-command", daemon=True).start()
+
+    def _look(self, progress: SyncProgress) -> None:
+        self.answered, self.progress = time.monotonic(), progress
 
     def ended(self, timeout: float) -> bool:
         """Wait that many seconds at most; return whether it has ended."""
@@ -98,7 +94,14 @@ class _Running:
 
     def _run(self) -> None:
         try:
-            self._result = self._sync()
+            self._result = self._session.context.sync(
+                self._context.id,
+                MOUNT,
+                self._mode,
+                max_retries=_ENDLESS,
+                discard_local=self._force,
+                progress=self._look,
+            )
         except BaseException as error:
             self._error = error
         finally:
@@ -124,7 +127,7 @@ class Bar:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
-    def update(self, status: ContextStatusData | None) -> None:
+    def update(self, status: SyncProgress | None) -> None:
         """Draw what the service tells of the task; nothing yet, while it tells nothing."""
         progress, task = self._drawn()
         if status is None or not status.files_total:

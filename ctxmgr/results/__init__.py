@@ -7,7 +7,7 @@ from .files import ContextFile, FileListResult, FileResult, FileTransferResult, 
 from .response import ApiResponse, ListResult, OperationResult, Result
 from .sessions import BindResult, ContextBinding, ContextBindingsResult, LabelsResult, SessionInfo, SessionListResult
 from .syncs import ContextPlanResult, ContextSyncResult, PlannedChange
-from .tasks import Conflict, ContextInfoResult, ContextStatusData, conflicts_of
+from .tasks import Conflict, ContextInfoResult, ContextStatusData, SyncProgress, conflicts_of
 
 __all__ = [
     "ApiResponse",
@@ -37,5 +37,6 @@ __all__ = [
     "RevisionListResult",
     "SessionInfo",
     "SessionListResult",
+    "SyncProgress",
     "conflicts_of",
 ]

@@ -8,7 +8,7 @@ import attrs
 
 from .response import Result
 
-__all__ = ["Conflict", "ContextInfoResult", "ContextStatusData", "conflicts_of"]
+__all__ = ["Conflict", "ContextInfoResult", "ContextStatusData", "SyncProgress", "conflicts_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +35,32 @@ class Conflict:
     context_path: str = ""
     context_id: str = ""
     mount: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class SyncProgress:
+    """How far a sync is, all its tasks together (ctxmgr's own service only; elsewhere all is 0).
+
+    Attributes:
+        files_done, bytes_done: files and links, and content bytes, that have been dealt with.
+        files_total, bytes_total: what there is to deal with in all; 0 while that is not known.
+    """
+
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+
+    @classmethod
+    def of(cls, tasks: Iterable[ContextStatusData]) -> SyncProgress:
+        """Add up what tasks tell."""
+        tasks = tuple(tasks)
+        return cls(
+            files_done=sum(task.files_done for task in tasks),
+            files_total=sum(task.files_total for task in tasks),
+            bytes_done=sum(task.bytes_done for task in tasks),
+            bytes_total=sum(task.bytes_total for task in tasks),
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ import pytest
 from filelock import BaseFileLock, FileLock
 
 from ctxmgr.cli.progress import Bar, can_be_shown
-from ctxmgr.results import ContextStatusData
+from ctxmgr.results import SyncProgress
 from ctxmgr.service.storage.datafolder import DataFolder
 from tests.cli.commandline import Command, Terminal
 
@@ -49,7 +49,7 @@ def test_the_bar_shows_files_and_bytes_and_is_not_done_before_all_is_recorded(
     for files_total, files_done, bytes_total, bytes_done in ((0, 7, 0, 1500), (4, 2, 4000, 2000), (4, 4, 4000, 4000)):
         with Bar("download", "[red]project") as bar:
             bar.update(
-                ContextStatusData(
+                SyncProgress(
                     files_total=files_total, files_done=files_done, bytes_total=bytes_total, bytes_done=bytes_done
                 )
             )

@@ -15,6 +15,7 @@ from ctxmgr import (
     ContextManager,
     ProtocolError,
     SyncFailed,
+    SyncProgress,
 )
 from tests.support.answers import REQUEST_ID, bound, entry, listed, ok, refused, started
 from tests.support.scripted import Answer, Dropped, Raw, ScriptedServer
@@ -272,6 +273,33 @@ class TestNamedTasks:
         named.script("GetContextInfo", listed(), listed(entry("Failed", task_id="t-1")), listed(entry(task_id="t-1")))
         failed, done = manager.sync(), manager.sync()
         assert (bool(failed), bool(done)) == (False, True)
+
+    def test_how_far_it_is_is_told_while_the_call_waits(self, named: ScriptedServer, manager: ContextManager) -> None:
+        named.script("SyncContext", started("t-1", "t-2"))
+        half = entry("Running", task_id="t-1", filesTotal=4, filesDone=1, bytesTotal=40, bytesDone=10)
+        whole = entry(task_id="t-1", filesTotal=4, filesDone=4, bytesTotal=40, bytesDone=40)
+        other = entry(task_id="t-2", path="/b", filesTotal=1, filesDone=1, bytesTotal=2, bytesDone=2)
+        named.script("GetContextInfo", listed(), listed(half), Dropped(), listed(whole), listed(other))
+        told: list[SyncProgress] = []
+        result = manager.sync(progress=told.append)
+        assert result.success
+        assert [(each.files_done, each.files_total) for each in told] == [(1, 4), (4, 4), (5, 5)]
+        assert [(each.bytes_done, each.bytes_total) for each in told] == [(10, 40), (40, 40), (42, 42)]
+
+    def test_what_a_progress_function_raises_ends_the_wait(
+        self, named: ScriptedServer, manager: ContextManager
+    ) -> None:
+        def broken(progress: SyncProgress) -> None:
+            raise RuntimeError("no terminal")
+
+        named.script("GetContextInfo", listed(), listed(entry("Running", task_id="t-1")))
+        with pytest.raises(RuntimeError, match="no terminal"):
+            manager.sync(progress=broken)
+
+    def test_progress_and_a_callback_do_not_go_together(self, named: ScriptedServer, manager: ContextManager) -> None:
+        with pytest.raises(ArgumentError, match="give one"):
+            manager.sync(callback=print, progress=print)
+        assert named.requests == []
 
     def test_it_never_starts_a_second_sync(self, named: ScriptedServer, manager: ContextManager) -> None:
         named.script("GetContextInfo", listed(), Dropped(), Raw(), listed(entry(task_id="t-1")))
