@@ -28,7 +28,7 @@ class Waiting:
     def __init__(self, callback: Callable[[bool], object], debt: _Debt) -> None:
         self.due = 0.0
         self.deadline = 0.0
-        self._debt: _Debt = debt
+        self._debt = debt
         self._owed: Callable[[bool], object] | None = callback
         self._verdict: Verdict | None = None
         self._wait: Wait | None = None
@@ -92,8 +92,8 @@ class Background:
     """
 
     def __init__(self, poller: Poller, jobs: Jobs) -> None:
-        self.poller: Poller = poller
-        self.jobs: Jobs = jobs
+        self.poller = poller
+        self.jobs = jobs
         self.renew()
         renewed_in_child(self)
 
@@ -149,7 +149,7 @@ class _Debt:
         self.session_id = session_id
         self.uncalled = 0
         self.unreturned = 0
-        self._background: Background = background
+        self._background = background
 
     def is_called(self) -> bool:
         """Whether each callback has been called."""
@@ -182,7 +182,7 @@ class _SessionWaits:
     def __init__(self, background: Background, session_id: str, by_task: bool) -> None:
         self.members: list[Waiting] = []
         self.job: Repeating | None = None
-        self._background: Background = background
+        self._background = background
         self._session_id = session_id
         self._by_task = by_task
         self._pace = Pace()

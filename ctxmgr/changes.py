@@ -24,7 +24,7 @@ class ChangeWaiter:
     """Has contexts changed, and tells when that is done."""
 
     def __init__(self, core: ClientCore) -> None:
-        self._core: ClientCore = core
+        self._core = core
 
     def change(
         self, action: str, kind: str, context_id: str, parameters: Mapping[str, str], *, wait: bool, timeout: float

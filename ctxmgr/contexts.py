@@ -32,7 +32,7 @@ class Contexts:
     """
 
     def __init__(self, core: ClientCore) -> None:
-        self._core: ClientCore = core
+        self._core = core
         self._changes = ChangeWaiter(core)
 
     def get(self, name: str | None = None, *, context_id: str | None = None, create: bool = False) -> ContextResult:

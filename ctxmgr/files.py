@@ -38,7 +38,7 @@ class Files:
     """
 
     def __init__(self, core: ClientCore) -> None:
-        self._core: ClientCore = core
+        self._core = core
 
     def list(
         self,

@@ -47,7 +47,7 @@ class ContextManager:
 
     def __init__(self, session_id: str, core: ClientCore) -> None:
         self.session_id = session_id
-        self._core: ClientCore = core
+        self._core = core
         self._syncs: Syncs = Syncs(session_id, core)
 
     def info(

@@ -30,8 +30,8 @@ class Poller:
     """
 
     def __init__(self, transport: Transport, closing: Closing) -> None:
-        self._transport: Transport = transport
-        self._closing: Closing = closing
+        self._transport = transport
+        self._closing = closing
 
     def ask(
         self,

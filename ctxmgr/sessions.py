@@ -47,7 +47,7 @@ class Session:
 
     def __init__(self, session_id: str, sessions: Sessions) -> None:
         self.session_id = session_id
-        self._sessions: Sessions = sessions
+        self._sessions = sessions
 
     def __repr__(self) -> str:
         return f"Session({self.session_id!r})"
@@ -125,7 +125,7 @@ class Sessions:
     """
 
     def __init__(self, core: ClientCore) -> None:
-        self._core: ClientCore = core
+        self._core = core
 
     def manager_of(self, session_id: str) -> ContextManager:
         """Return what syncs the contexts of a session."""

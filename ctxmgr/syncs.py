@@ -25,7 +25,7 @@ class Syncs:
 
     def __init__(self, session_id: str, core: ClientCore) -> None:
         self.session_id = session_id
-        self.core: ClientCore = core
+        self.core = core
 
     def run(self, request: SyncRequest, progress: Callable[[SyncProgress], object] | None) -> ContextSyncResult:
         """Trigger a sync, and wait for its end.
@@ -122,7 +122,7 @@ class _BackgroundSync:
     """A sync whose caller goes on."""
 
     def __init__(self, syncs: Syncs, request: SyncRequest, callback: Callable[[bool], object]) -> None:
-        self._syncs: Syncs = syncs
+        self._syncs = syncs
         self._request = request
         self._waiting: Waiting = syncs.core.background.owe(syncs.session_id, callback)
 

@@ -28,7 +28,7 @@ class Transport:
     def __init__(self, wire: HttpWire | LocalWire, attempts: int, closing: Closing) -> None:
         self._wire: HttpWire | LocalWire = wire
         self._attempts = attempts
-        self._closing: Closing = closing
+        self._closing = closing
         #: Whether SyncContext tells the ids of its tasks: the embedded service does, others show it in their answers.
         self.tells_task_ids = isinstance(wire, LocalWire)
 
