@@ -75,7 +75,7 @@ def list_keys(invocation: Invocation) -> None:
 @data_option
 @click.pass_obj
 def revoke(invocation: Invocation, which: str) -> None:
-    """Make a key good for nothing, also for a server that runs."""
+    """Revoke a key; a running server rejects it within a second."""
     with _keys(invocation) as keys:
         found = keys.revoke(which)
     invocation.answer([f"revoked {shown(found.name)} ({found.id})"], **_facts(found))

@@ -40,7 +40,7 @@ __all__ = ["sync"]
     show_default=True,
     help="upload: to the context, which is made if there is none. download: to DIR, likewise.",
 )
-@click.option("--dry-run", "-n", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Download also what DIR has changed; its versions go to history first.")
 @click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
 @answering
