@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,6 +181,7 @@ def is_plain(server: Server) -> bool:
     return all(task.outcome == "Success" and task.frames[-1] is not ABSENT for task in tasks)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_servers_and_no_untrue_claim() -> None:
     rng = random.Random(20261124)
     outcomes = [check(simulated_server(rng)) for _ in range(20_000)]

@@ -21,7 +21,7 @@ from ctxmgr import Client, ClosedError, ConnectionFailed, ContextSyncResult, Ctx
 from ctxmgr._io import Closing, HttpWire
 from ctxmgr.config import resolve
 from ctxmgr.protocol import Request
-from tests.support.answers import entry, listed, ok, started
+from tests.support.answers import bound, entry, listed, ok, started
 from tests.support.endless import EndlessServer
 from tests.support.scripted import PATIENCE, Dropped, Held, Raw, ScriptedServer
 
@@ -361,6 +361,7 @@ class TestSecrets:
 
     @pytest.fixture(autouse=True)
     def _triggered(self, server: ScriptedServer) -> None:
+        server.script("DescribeSessionContexts", bound("/data"))
         server.script("GetContextInfo", listed(), listed(entry()))
         server.script("SyncContext", started())
 
