@@ -174,7 +174,7 @@ class Jobs:
             await asyncio.sleep(0)  # gathering what has ended already gives the loop no turn to let go of it
 
     def abandon(self) -> None:
-        """Say of what is not through that it failed."""
+        """Report what is not through as failed."""
         for abandoned in list(self._tasks.values()):
             try:
                 abandoned()
