@@ -60,12 +60,16 @@ class Syncs:
             answer, ContextBindingsResult, lambda: {"bindings": structure_list(answer.data, ContextBinding)}
         )
 
-    def refusal(self, request: SyncRequest) -> Answer | None:
-        """Return the failed answer to a request that the server would not carry out as it is meant."""
+    def refusal(self, request: SyncRequest, within: float = math.inf) -> Answer | None:
+        """Return the failed answer to a request that the server would not carry out as it is meant.
+
+        Args:
+            within: seconds it may take to ask.
+        """
         if not request.discards:
             return None
         question = self._binding(request) | {"TaskIds": "[]", "Extensions": "true"}
-        return unless_discarding(self.core.transport.call("GetContextInfo", question))
+        return unless_discarding(self.core.transport.call("GetContextInfo", question, within=within))
 
     def located(self, request: SyncRequest, deadline: float) -> SyncRequest:
         """Return the request with the path of its binding, where only the context is given.
@@ -84,7 +88,7 @@ class Syncs:
         transport = self.core.transport
         before: list[ContextStatusData] | None = None
         bindings: list[BindingKey] | None = None
-        if refusal := self.refusal(request):
+        if refusal := self.refusal(request, deadline - now()):
             return refusal, None
         if not transport.tells_task_ids:
             answer = transport.call("GetContextInfo", self._binding(request), within=deadline - now())

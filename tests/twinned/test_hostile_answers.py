@@ -228,6 +228,13 @@ class TestBudget:
         manager = patient.session("s-1").context
         assert ended(manager, 10**6, 1e-4)
 
+    def test_the_question_whether_a_server_can_discard_is_cut(self, server: ScriptedServer, patient: Client) -> None:
+        server.script("GetContextInfo", Held())
+        manager = patient.session("s-1").context
+        with pytest.raises(RequestTimeout):
+            manager.sync(mode="download", discard_local=True, max_retries=2, retry_interval=10)
+        assert server.asked("SyncContext") == []
+
     def test_a_trigger_that_is_not_answered_is_cut(self, server: ScriptedServer, patient: Client) -> None:
         server.script("GetContextInfo", listed())
         server.script("SyncContext", Held())

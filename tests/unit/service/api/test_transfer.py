@@ -13,13 +13,16 @@ import pytest
 from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
+from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import repr_digest
 from ctxmgr.service import ContextService
 from ctxmgr.service.api import transfer
 from ctxmgr.service.api.conditions import byte_range
 from ctxmgr.service.api.filecontent import PIECE
+from ctxmgr.service.catalog.schema import files
 from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
 
 BASE = "https://files.example:8700"
@@ -229,6 +232,18 @@ def test_a_download_tells_a_sha_256_where_it_is_wanted(door: Door, content: byte
     told = get(door, context, "/a", want_repr_digest="sha-256=1")[1]["repr-digest"]
     assert told == repr_digest(sha256(content).digest())
     assert "repr-digest" not in get(door, context, "/a")[1]
+
+
+@pytest.mark.parametrize("size", [10, 3 * PIECE], ids=["one piece", "several pieces"])
+def test_a_file_whose_chunks_are_those_of_another_is_not_handed_out_whole(door: Door, size: int) -> None:
+    context = door.context()
+    for path in ("/a", "/b"):
+        put(door, context, path, os.urandom(size))
+    with door.service._runtime.catalog.write() as connection:
+        other = connection.execute(select(files.c.chunks).where(files.c.path == b"/b")).scalar_one()
+        connection.execute(update(files).where(files.c.path == b"/a").values(chunks=other))
+    with pytest.raises(ContentError, match="the content of '/a' is damaged"):
+        get(door, context, "/a")
 
 
 def test_a_download_is_read_a_piece_at_a_time(door: Door) -> None:
