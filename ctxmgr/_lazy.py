@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
 __all__ = ["lazily"]
 
 
-def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+def lazily(package: str, names: Mapping[str, Collection[str]]) -> Callable[[str], Any]:
     """Return a package's ``__getattr__`` (PEP 562).
 
     Args:
         package: its name.
-        modules: the module of the package that defines a name, by that name.
+        names: the names that a module defines, by the module's name, which may be relative to the package.
     """
+    defined_in = {name: module for module, defined in names.items() for name in defined}
 
     def get(name: str) -> Any:
-        if name not in modules:
+        if f"{package}.{name}" in names:
+            return import_module(f"{package}.{name}")
+        if name not in defined_in:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
+        value = getattr(import_module(defined_in[name], package), name)
         setattr(sys.modules[package], name, value)
         return value
 

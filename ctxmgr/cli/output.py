@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
-import attrs
-
 from ctxmgr.oserrors import described
 
 __all__ = [
@@ -62,7 +60,6 @@ def discard(stream: TextIO | None) -> None:
         os.close(nowhere)
 
 
-@attrs.define
 class Invocation:
     """One run of the command.
 
@@ -73,11 +70,12 @@ class Invocation:
         facts: what the JSON object holds, as far as it is known: a failure shows it too.
     """
 
-    data: str | None = None
-    endpoint: str | None = None
-    json: bool = False
-    facts: dict[str, Any] = attrs.Factory(dict)
-    _failed: bool = attrs.field(default=False, init=False)
+    def __init__(self) -> None:
+        self.data: str | None = None
+        self.endpoint: str | None = None
+        self.json = False
+        self.facts: dict[str, Any] = {}
+        self._failed = False
 
     def answer(self, lines: Iterable[str], **facts: Any) -> None:
         """Report that the command succeeded: by lines for people, by facts as JSON.

@@ -58,6 +58,12 @@ def test_help_and_version_do_not_import_what_is_heavy(command: Command, line: li
     assert _python(command, code).stdout.splitlines()[-1] == "[]"
 
 
+def test_the_version_needs_no_more_than_the_argument_parser(command: Command) -> None:
+    ended = _python(command, "import sys; from ctxmgr.cli import main; main(['--version']); print(*sys.modules)")
+    imported = set(ended.stdout.splitlines()[-1].split())
+    assert not {"attr", "ctxmgr.results", "ctxmgr.policies", "concurrent.futures"} & imported
+
+
 @pytest.mark.parametrize(("line", "imported"), [(["--version"], []), (["--help"], []), (["key", "--help"], ["key"])])
 def test_only_the_command_that_runs_is_imported(command: Command, line: list[str], imported: list[str]) -> None:
     code = (

@@ -49,6 +49,11 @@ class TestImport:
     def test_everything_that_is_announced_is_there(self) -> None:
         assert [name for name in ctxmgr.__all__ if not hasattr(ctxmgr, name)] == []
 
+    @pytest.mark.parametrize("package", ["ctxmgr", "ctxmgr_async"])
+    def test_public_modules_are_attributes(self, package: str) -> None:
+        assert output_of(f"import {package}; print({package}.Context.__name__)").strip() == "Context"
+        assert output_of("import ctxmgr; print(ctxmgr.results.Context.__name__)").strip() == "Context"
+
 
 def forget(clients: list[Client]) -> list[str]:
     """Let go of clients; return the warnings."""
