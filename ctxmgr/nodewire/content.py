@@ -1,0 +1,79 @@
+"""Messages about chunks and packs, and what is sent in pieces."""
+
+from __future__ import annotations
+
+from .message import Message
+
+__all__ = [
+    "Digests",
+    "Locate",
+    "Lost",
+    "Missing",
+    "Places",
+    "Read",
+    "Stage",
+    "Staged",
+    "StorePack",
+]
+
+
+class Digests(Message):
+    """Names of chunks, 32 bytes each, joined."""
+
+    digests: bytes
+
+
+class Lost(Message):
+    """Ask which chunks the head below paths refers to and which are not stored, or not to be trusted."""
+
+    context: str
+    paths: list[str]
+
+
+class Missing(Digests):
+    """Ask which of these chunks are to be stored: not there for this account, or not to be trusted where they lie."""
+
+
+class Locate(Digests):
+    """Ask where these chunks lie."""
+
+
+class Places(Message):
+    """Where chunks lie: packed ``[[digest, pack, offset, stored, length], ...]``; those that are nowhere are absent."""
+
+    places: bytes
+
+
+class Read(Message):
+    """Ask for the stored form of chunks at ``[pack, offset, stored]``, answered with the bytes joined in this order."""
+
+    places: list[tuple[str, int, int]]
+
+
+class Stage(Message):
+    """Send one piece of something large.
+
+    Attributes:
+        name: BLAKE3-256 of the whole, 64 hexadecimal digits.
+        size: bytes of the whole.
+        offset: where the piece begins; with an empty piece it is only asked what is there.
+    """
+
+    name: str
+    size: int
+    offset: int
+    piece: bytes = b""
+
+
+class Staged(Message):
+    """How many bytes, from the first on, the service has; a piece that began elsewhere was not stored."""
+
+    present: int
+
+
+class StorePack(Message):
+    """Store a pack: inline, or staged before under its name."""
+
+    name: str
+    size: int
+    data: bytes = b""

@@ -1,0 +1,45 @@
+"""What holds for all messages: their bounds, and the codes of refusals that a node acts on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "ACCEPTED_BLOCK",
+    "CONTENT",
+    "CONTENT_TYPE",
+    "HEAD_MOVED",
+    "MAX_BODY",
+    "MAX_DIGESTS",
+    "MAX_PACKED",
+    "MAX_PLACES",
+    "NODE_CONFLICT",
+    "PIECE_BYTES",
+    "READ_BYTES",
+    "TASK_INTERRUPTED",
+    "VERSION",
+]
+
+VERSION: Final = 1
+CONTENT_TYPE: Final = "application/msgpack"
+
+MAX_BODY: Final = 1_000_000
+"""Bytes of a request's body: below what proxies let through by default."""
+PIECE_BYTES: Final = 900_000
+"""Bytes of one piece that is staged, and of what may stand inline in ``pack`` and ``commit``."""
+READ_BYTES: Final = 8 << 20
+"""Bytes that one ``read`` may ask for."""
+MAX_DIGESTS: Final = 20_000
+"""Chunks that one ``missing`` or ``locate`` may ask about."""
+MAX_PLACES: Final = 8_000
+"""Places that one ``read`` may name."""
+MAX_PACKED: Final = 64 << 20
+"""Bytes that come out of one packed field at most: a page of entries is about 4 MiB, and one entry may be larger."""
+ACCEPTED_BLOCK: Final = 64 << 20
+"""Bytes of one block of a commit's changes; writers keep them at some thousand paths or 1 MiB."""
+
+HEAD_MOVED: Final = "Head.Moved"
+TASK_INTERRUPTED: Final = "Task.Interrupted"
+NODE_CONFLICT: Final = "Node.Conflict"
+CONTENT: Final = "Content.Unusable"
+"""The code of an engine's ``ContentError``: stored content is missing or damaged, or can't be stored."""
