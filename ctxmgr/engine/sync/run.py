@@ -20,6 +20,7 @@ from ctxmgr.engine.policy.mounts import part_of, workspace_directory
 from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.policy.whitelist import Part, Selection
 from ctxmgr.engine.workspace.apply import apply
+from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.locks import held
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
@@ -135,6 +136,7 @@ class Syncs:
     def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
         place = self._place(task, root)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
+            remove_unfinished(place.directory, self._folder.workspace_journal(place.directory))
             state = self._state(place)
             writer = PackWriter(self._store.packs, self._store.chunks)
             monitor.expect(0, 0)
@@ -184,7 +186,9 @@ class Syncs:
 
     def _download(self, task: Task, root: str, monitor: Monitor) -> None:
         place = self._place(task, root, make=True)
+        journal = self._folder.workspace_journal(place.directory)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
+            remove_unfinished(place.directory, journal)
             state = self._state(place)
             found = scan(
                 place.directory,
@@ -200,7 +204,7 @@ class Syncs:
             planned = reconciled.plan
             monitor.expect(*_volume(planned.write))
             reader = BlobReader(self._store.packs, self._store.chunks)
-            written = apply(place.directory, planned, found, reader, progress=monitor.step)
+            written = apply(place.directory, planned, found, reader, progress=monitor.step, journal=journal)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
             after = advance(planned, found, written, revision)

@@ -12,6 +12,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -24,7 +26,9 @@ from ctxmgr.engine.manifest.entries import (
     TEMPORARY_PREFIX,
     Entry,
     Fingerprint,
+    Manifest,
     fingerprint,
+    parent,
     show,
     tree_order,
 )
@@ -33,6 +37,7 @@ from ctxmgr.engine.manifest.merge import Plan
 from ctxmgr.oserrors import described
 
 from .dirfd import Tree
+from .fresh import LONGEST_DIRECTORY, filling
 from .scan import TICK_NS, OnProgress, Scan
 
 __all__ = ["apply"]
@@ -48,11 +53,13 @@ def apply(
     reader: BlobReader,
     *,
     progress: OnProgress | None = None,
+    journal: Path | None = None,
 ) -> dict[bytes, Fingerprint | None]:
     """Write and remove in a workspace what a download's plan says.
 
-    Every file appears under its name complete, with its mode and time. Before something is replaced or removed, it is
-    compared with what the scan saw. When this is interrupted, what is done is done: scan and plan again.
+    Every file appears under its name complete, with its mode and time, but for small ones in directories that are made
+    here and nobody else has yet. Before something is replaced or removed, it is compared with what the scan saw. When
+    this is interrupted, what is done is done: scan and plan again.
 
     Args:
         root: the mount directory.
@@ -60,6 +67,8 @@ def apply(
         scanned: what the plan was made from.
         reader: gives the content.
         progress: told the files and bytes written.
+        journal: where it is noted which files are being made, for `fresh.remove_unfinished`; without it, each gets a
+            temporary name first.
 
     Returns:
         the fingerprints of what was written; ``None`` where a later change might not show in it.
@@ -79,8 +88,7 @@ def apply(
             for path, entry in plan.write.items():
                 if entry.kind == LINK:
                     work.write_link(path, entry)
-            for path, pieces in contents:
-                work.write_file(path, plan.write[path], pieces)
+            work.write_files(plan.write, contents, journal)
             tree.settle(modes)
         except ContentError as error:
             with suppress(WorkspaceError, OSError):
@@ -102,6 +110,8 @@ class _Work:
         self._scanned = scanned
         self._progress = progress or (lambda files, size: None)
         self._unlinked: set[int] = set()
+        self._temporary_names = map((_temporary_prefix() + b"%08x").__mod__, count())
+        self._fresh: set[bytes] = {b""} if not (scanned.manifest or scanned.skipped or scanned.outside) else set()
 
     def existing_directories(self, plan: Plan) -> dict[bytes, int]:
         """Return the modes that directories which are there already are to have in the end."""
@@ -160,14 +170,36 @@ class _Work:
                 raise WorkspaceChanged(path, "appeared after it was scanned") from error
             except OSError as error:
                 raise WorkspaceError(path, f"can't be made: {described(error)}") from error
+            self._fresh.add(path)
             if mode | _USABLE != mode:
                 modes[path] = mode
         return modes
 
+    def write_files(
+        self, entries: Manifest, contents: Iterator[tuple[bytes, Iterator[memoryview]]], journal: Path | None
+    ) -> None:
+        """Write all files: those that are small, in directories that were made just now, at once under their names."""
+        if journal is None or not self._fresh:
+            for path, pieces in contents:
+                self.write_file(path, entries[path], pieces)
+            return
+        with filling(self._tree, journal, len(entries), self._made) as fresh:
+            for path, pieces in contents:
+                entry, above = entries[path], parent(path)
+                if len(entry.chunks) <= 1 and above in self._fresh and len(above) <= LONGEST_DIRECTORY:
+                    fresh.add(path, entry, pieces)
+                else:
+                    self.write_file(path, entry, pieces)
+
+    def _made(self, path: bytes, entry: Entry, seen: Fingerprint) -> None:
+        intact = (seen.size, seen.mtime_ns) == (entry.size, entry.mtime_ns)
+        self.written[path] = seen if intact and _is_telling(seen) else None
+        self._progress(1, entry.size)
+
     def write_file(self, path: bytes, entry: Entry, pieces: Iterator[memoryview]) -> None:
         """Write a file under a temporary name and put it in its place."""
         above, name = self._tree.place(path)
-        temporary = _temporary_name()
+        temporary = next(self._temporary_names)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(temporary, flags, 0o600, dir_fd=above)
@@ -196,7 +228,7 @@ class _Work:
     def write_link(self, path: bytes, entry: Entry) -> None:
         """Make a symbolic link under a temporary name and put it in its place."""
         above, name = self._tree.place(path)
-        temporary = _temporary_name()
+        temporary = next(self._temporary_names)
         try:
             os.symlink(entry.target, temporary, dir_fd=above)
             try:
@@ -255,10 +287,13 @@ class _Work:
     def _remember(self, path: bytes, ready: os.stat_result, published: os.stat_result) -> None:
         seen = fingerprint(published)
         intact = msgspec.structs.replace(fingerprint(ready), ctime_ns=seen.ctime_ns) == seen
-        # A later write shows in the time of change, unless that is as fresh as the write.
-        telling = seen.mtime_ns + TICK_NS < seen.ctime_ns
-        self.written[path] = seen if intact and telling else None
+        self.written[path] = seen if intact and _is_telling(seen) else None
 
 
-def _temporary_name() -> bytes:
-    return TEMPORARY_PREFIX + secrets.token_hex(8).encode()
+def _is_telling(seen: Fingerprint) -> bool:
+    """Whether a later write shows in the time of change: not if that is as fresh as the write."""
+    return seen.mtime_ns + TICK_NS < seen.ctime_ns
+
+
+def _temporary_prefix() -> bytes:
+    return TEMPORARY_PREFIX + secrets.token_hex(4).encode()

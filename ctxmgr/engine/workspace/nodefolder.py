@@ -36,6 +36,10 @@ class NodeFolder:
         """Return the lock file that guards one workspace directory, named by its real path."""
         return self.locks / f"workspace-{_name_of(directory)}.lock"
 
+    def workspace_journal(self, directory: str) -> Path:
+        """Return the file in which a download into one workspace directory notes what it is about to make."""
+        return self.workspaces / f"{_name_of(directory)}.unfinished"
+
     def workspace_state(self, directory: str, context_id: str, mount: str, variant: str = "") -> Path:
         """Return the file that keeps what a workspace directory had at its last sync with a context.
 

@@ -24,6 +24,7 @@ from ctxmgr.engine.manifest.errors import ContentError, WorkspaceChanged, Worksp
 from ctxmgr.engine.manifest.merge import Change, Plan, plan
 from ctxmgr.engine.sync.plan import advance
 from ctxmgr.engine.workspace.apply import apply
+from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState
 from ctxmgr.service.storage.blobstore import BlobStore
@@ -40,12 +41,14 @@ class Context:
         self.index = MemoryIndex()
         self.head: dict[bytes, Entry] = {}
         self.past: list[dict[bytes, Entry]] = []
+        self.journal = folder / "journal"
 
     def revise(self, change: Change) -> None:
         self.past.append(self.head)
         self.head = {path: entry for path, entry in self.head.items() if path not in change.drop} | change.put
 
     def upload(self, root: Path, state: WorkspaceState) -> WorkspaceState:
+        remove_unfinished(str(root), self.journal)
         writer = PackWriter(self.store, self.index)
         found = scan(root, state, writer=writer, sweep=True)
         writer.flush()
@@ -57,6 +60,7 @@ class Context:
         return advance(planned, found, {}, len(self.past))
 
     def prepare(self, root: Path, state: WorkspaceState) -> tuple[Plan, Scan]:
+        remove_unfinished(str(root), self.journal)
         found = scan(root, state, sweep=True)
         skipped = [path for path, _ in found.skipped]
         return plan(state.base(), found.manifest, self.head, mode="download", skipped=skipped), found
@@ -71,7 +75,7 @@ class Context:
             self.revise(planned.keep)
             self.past.append(self.head)
             self.head = before
-        written = apply(root, planned, found, BlobReader(self.store, self.index))
+        written = apply(root, planned, found, BlobReader(self.store, self.index), journal=self.journal)
         return advance(planned, found, written, len(self.past))
 
     def content(self, entry: Entry) -> bytes:
@@ -163,6 +167,7 @@ def test_an_edit_right_after_a_file_appears_is_seen_by_the_next_scan(
     (here / "x").write_bytes(b"theirs")
     os.utime(here / "x", ns=(5, 5))
     context.upload(here, EMPTY)
+    (there / "own").touch()
     plain_link = os.link
 
     def link_and_edit(*arguments: Any, **options: Any) -> None:
@@ -411,10 +416,12 @@ def test_where_there_are_no_hard_links_files_are_renamed(
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
+    (there / "own").touch()
     (here / "x").write_bytes(b"1")
     (here / "y").symlink_to("x")
     context.upload(here, EMPTY)
     context.download(there, EMPTY)
+    (there / "own").unlink()
     assert equal(manifest(there), manifest(here))
     assert not leftovers(there)
 
@@ -617,11 +624,29 @@ def test_a_download_killed_at_any_moment_is_completed_by_the_next(
     (there / "own").write_bytes(b"the user's")
     planned, found = context.prepare(there, theirs)
     with mortal(monkeypatch, moment):
-        apply(there, planned, found, BlobReader(context.store, context.index))
+        apply(there, planned, found, BlobReader(context.store, context.index), journal=context.journal)
     context.download(there, theirs)
     assert not leftovers(there)
+    assert not context.journal.exists()
     (there / "own").unlink()
     assert equal(manifest(there), context.head)
+
+
+@pytest.mark.parametrize("moment", range(25))
+def test_an_upload_after_a_killed_restore_changes_nothing_in_the_context(
+    context: Context, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    (here / "d").mkdir()
+    for name in ("a", "d/b", "d/c"):
+        (here / name).write_bytes(b"whole")
+    context.upload(here, EMPTY)
+    planned, found = context.prepare(there, EMPTY)
+    with mortal(monkeypatch, moment):
+        apply(there, planned, found, BlobReader(context.store, context.index), journal=context.journal)
+    (there / "d").mkdir(exist_ok=True)
+    (there / "d").chmod((here / "d").stat().st_mode)
+    context.upload(there, EMPTY)
+    assert len(context.past) == 1
 
 
 NAMES = st.sampled_from([b"a", b"b", b"\xff"])

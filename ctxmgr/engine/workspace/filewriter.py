@@ -1,0 +1,190 @@
+"""Creates small files in directories that are known by descriptor; run by path, a process that does nothing else.
+
+It imports nothing of ours, so that such a process begins within milliseconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "ENDED",
+    "HEADER",
+    "NOTHING",
+    "NUMBER",
+    "SLOT_SIZE",
+    "Batch",
+    "Created",
+    "NewFile",
+    "Slot",
+    "create",
+    "fingerprints",
+]
+
+NewFile = tuple[bytes, int, int, int]
+"""A file to be made: name, permission bits, time of modification in nanoseconds, bytes of content."""
+
+Created = tuple[bytes, int, int]
+"""The packed fingerprints of the files that were made, the number of the one that could not be, and its errno."""
+
+HEADER = struct.Struct("<II")
+"""Before each batch of files: how many bytes describe it, and how many are its content."""
+
+ENDED = struct.Struct("<IIi")
+"""Before each answer: the bytes of the fingerprints, the number of the file that could not be made, and its errno."""
+
+NUMBER = struct.Struct("<I")
+
+NOTHING = 0xFFFF_FFFF
+"""The number of no file."""
+
+SLOT_SIZE = 1 << 16
+"""Bytes of a slot: the number of a file, and its batch."""
+
+_BATCH = struct.Struct("<qII")
+_FILE = struct.Struct("<iqq")
+_FINGERPRINT = struct.Struct("<5q")
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Batch:
+    """Files to be made in one directory.
+
+    Attributes:
+        directory: its path.
+        begun_ns: when the batch was made up.
+        files: what to make.
+    """
+
+    def __init__(self, directory: bytes, begun_ns: int, files: Sequence[NewFile]) -> None:
+        self.directory = directory
+        self.begun_ns = begun_ns
+        self.files = files
+
+    def pack(self) -> bytes:
+        """Return the batch as bytes."""
+        numbers = b"".join([_FILE.pack(*file[1:]) for file in self.files])
+        names = b"\0".join([self.directory, *(file[0] for file in self.files)])
+        return _BATCH.pack(self.begun_ns, len(self.files), len(names)) + numbers + names
+
+    @classmethod
+    def unpack(cls, packed: bytes | memoryview) -> Batch:
+        """Return the batch that some bytes begin with.
+
+        Raises:
+            struct.error: they are none.
+        """
+        begun_ns, count, size = _BATCH.unpack_from(packed)
+        end = _BATCH.size + count * _FILE.size
+        directory, *names = bytes(packed[end : end + size]).split(b"\0")
+        numbers = _FILE.iter_unpack(packed[_BATCH.size : end])
+        return cls(directory, begun_ns, [(name, *file) for name, file in zip(names, numbers)])  # noqa: B905
+
+
+def fingerprints(created: Created) -> Iterator[tuple[int, ...]]:
+    """Return mode, size, times of modification and change, and inode of each file that was made."""
+    return _FINGERPRINT.iter_unpack(created[0])
+
+
+def create(
+    directory: int, files: Sequence[NewFile], data: memoryview, mark: Callable[[int], None], *, unmasked: bool = False
+) -> Created:
+    """Make files under their final names.
+
+    The time of modification is what is set last: a file that has another one was not completed.
+
+    Args:
+        directory: the descriptor of the directory that they come to lie in.
+        files: what to make.
+        data: their contents, one after another.
+        mark: called with the number of each file before it is made, and with that of none in the end.
+        unmasked: this process has no umask.
+    """
+    created: list[bytes] = []
+    start = 0
+    for number, (name, mode, mtime_ns, size) in enumerate(files):
+        mark(number)
+        direct = unmasked and mode <= 0o777
+        try:
+            descriptor = os.open(name, _FLAGS, mode if direct else 0o600, dir_fd=directory)
+            try:
+                rest = data[start : start + size]
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                if not direct:
+                    os.fchmod(descriptor, mode)
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+                status = os.fstat(descriptor)
+                if status.st_mode & 0o7777 != mode:
+                    # A default access list of the directory can do that.
+                    os.fchmod(descriptor, mode)
+                    status = os.fstat(descriptor)
+            except BaseException:
+                os.unlink(name, dir_fd=directory)
+                raise
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            return b"".join(created), number, error.errno or errno.EIO
+        start += size
+        seen = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        created.append(_FINGERPRINT.pack(*seen))
+    mark(NOTHING)
+    return b"".join(created), NOTHING, 0
+
+
+class Slot:
+    """Where a writer notes what it is about to make, in memory that outlives it: what was torn can be told from it."""
+
+    def __init__(self, memory: mmap.mmap | memoryview) -> None:
+        self._memory = memory
+
+    def begin(self, batch: bytes | memoryview) -> None:
+        """Note a batch of files, as `fresh` describes it; none of them is being made yet."""
+        self.mark(NOTHING)
+        self._memory[NUMBER.size : NUMBER.size + len(batch)] = batch
+
+    def mark(self, number: int) -> None:
+        """Note which file of the batch is being made."""
+        self._memory[: NUMBER.size] = NUMBER.pack(number)
+
+
+def serve(door: socket.socket, slot: Slot) -> None:
+    """Make one batch of files after another, until nobody asks any more."""
+    buffer = bytearray(1 << 20)
+    while True:
+        header, descriptors, _, _ = socket.recv_fds(door, HEADER.size, 1)
+        if not header:
+            return
+        described, size = HEADER.unpack(header)
+        if described + size > len(buffer):
+            buffer = bytearray(described + size)
+        received = memoryview(buffer)[: described + size]
+        filled = 0
+        while filled < len(received):
+            filled += door.recv_into(received[filled:]) or sys.exit("the batch was cut off")
+        slot.begin(received[:described])
+        files = Batch.unpack(received[:described]).files
+        seen, failed, code = create(descriptors[0], files, received[described:], slot.mark, unmasked=True)
+        os.close(descriptors[0])
+        door.sendall(ENDED.pack(len(seen), failed, code) + seen)
+
+
+def main(door: str, slots: str, number: str) -> None:
+    """Serve who started this process, which decides when it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0)
+    with mmap.mmap(int(slots), (int(number) + 1) * SLOT_SIZE) as memory:
+        serve(socket.socket(fileno=int(door)), Slot(memoryview(memory)[int(number) * SLOT_SIZE :]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
