@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from functools import partial
 from inspect import getattr_static, iscoroutinefunction
 from os import PathLike
@@ -16,7 +17,7 @@ import attrs
 from .bounds import MAX_COUNT, MAX_SECONDS_OF_A_STEP, shown
 from .completion import Budget, Target
 from .errors import ArgumentError, ArgumentTypeError, NotFoundError, SyncFailed
-from .results import Context, ContextBinding
+from .results import Context, ContextBinding, Revision
 
 __all__ = [
     "SyncMode",
@@ -26,6 +27,7 @@ __all__ = [
     "context_id_of",
     "paging",
     "positive",
+    "revision_name",
     "thread_executor",
 ]
 
@@ -168,6 +170,25 @@ def paging(max_results: int, next_token: str) -> dict[str, str]:
     """
     limit = {"MaxResults": str(positive("max_results", max_results))}
     return limit | {"NextToken": next_token} if next_token else limit
+
+
+def revision_name(revision: Revision | int | datetime) -> str:
+    """Return how the service is told of a revision: by its number, or by a moment at which it was the latest.
+
+    Raises:
+        ArgumentError: it is a negative number, or a time without a zone.
+        ArgumentTypeError: it is neither.
+    """
+    if isinstance(revision, datetime):
+        if revision.tzinfo is None:
+            raise ArgumentError(f"{revision!r} has no time zone: give it one, as datetime.now(timezone.utc) has")
+        return f"@{max(0, math.floor(revision.timestamp() * 1000))}"
+    number = revision.number if isinstance(revision, Revision) else revision
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ArgumentTypeError(f"revision is {number!r}; it must be a Revision, the number of one, or a datetime")
+    if number < 0:
+        raise ArgumentError(f"revision is {number}; it must be 0, the empty context that each begins as, or more")
+    return str(number)
 
 
 def thread_executor(executor: Executor | None) -> Executor | None:

@@ -1,26 +1,35 @@
-"""The contexts of an account: find, make, rename, clear and delete them, and go through their history."""
+"""The contexts of an account: find, make, rename, clear, fork and delete them, and go through their history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from os import PathLike
 
 from .answers import page_of, result_of
-from .arguments import context_id_of, paging
+from .arguments import absolute, context_id_of, paging, revision_name
 from .changes import ChangeWaiter
 from .core import ClientCore, pages
 from .errors import ArgumentError, ArgumentTypeError
+from .restores import Restores
 from .results import (
     Context,
     ContextChangeResult,
     ContextListResult,
     ContextResult,
+    DiffResult,
+    FileChange,
     OperationResult,
+    RestoreResult,
     Revision,
     RevisionListResult,
 )
 from .structuring import structure
 
 __all__ = ["Contexts"]
+
+When = Revision | int | datetime
+"""A revision: one of the list, its number, or a time, with its zone, at which it was the latest."""
 
 
 class Contexts:
@@ -34,6 +43,7 @@ class Contexts:
     def __init__(self, core: ClientCore) -> None:
         self._core = core
         self._changes = ChangeWaiter(core)
+        self._restores = Restores(core)
 
     def get(self, name: str | None = None, *, context_id: str | None = None, create: bool = False) -> ContextResult:
         """Find a context by its name or its id.
@@ -107,7 +117,7 @@ class Contexts:
         return self._change("DeleteContext", {"Id": context_id_of(context)})
 
     def clear(self, context: Context | str, *, wait: bool = True, timeout: float = 300.0) -> ContextChangeResult:
-        """Empty a context. Its history stays: ``restore`` brings the files back.
+        """Empty a context. Its history stays: ``revert`` brings the files back.
 
         Args:
             context: the context or its id.
@@ -117,23 +127,72 @@ class Contexts:
         context_id = context_id_of(context)
         return self._changes.change("ClearContext", "clear", context_id, {"Id": context_id}, wait=wait, timeout=timeout)
 
-    def restore(
-        self, context: Context | str, revision: Revision | int, *, wait: bool = True, timeout: float = 300.0
+    def revert(
+        self, context: Context | str, revision: When, *, wait: bool = True, timeout: float = 300.0
     ) -> ContextChangeResult:
         """Make a context again what it was at a revision, as a new one (ctxmgr's own service only).
 
+        No bytes are moved, and the same undoes it: go back to the revision that was the latest before.
+
         Args:
             context: the context or its id.
-            revision: one of ``revisions``, or its number; 0 is the empty context that each begins as.
+            revision: one of ``revisions``, its number, or a time at which it was the latest; 0 is the empty context
+                that each begins as.
             wait: whether to wait until that is proven done.
             timeout: seconds to wait at most.
         """
         context_id = context_id_of(context)
-        number = revision.number if isinstance(revision, Revision) else revision
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise ArgumentTypeError(f"revision is {revision!r}; it must be a Revision or the number of one")
-        parameters = {"Id": context_id, "Revision": str(number)}
+        parameters = {"Id": context_id, "Revision": revision_name(revision)}
         return self._changes.change("RestoreContext", "restore", context_id, parameters, wait=wait, timeout=timeout)
+
+    def restore(
+        self,
+        context: Context | str,
+        to: str | PathLike[str],
+        *paths: str,
+        revision: When | None = None,
+        force: bool = False,
+    ) -> RestoreResult:
+        """Write what a context holds, or held at a revision, into a directory (ctxmgr's own service only).
+
+        Afterwards everything is read back, and each path compared with what the context holds: kind, content, mode and
+        time. A success is proven by that, and ``receipt`` lists it; anything else is a failure. A restore that was cut
+        off goes on when it is begun again.
+
+        Args:
+            context: the context or its id.
+            to: the directory. One that does not exist is made; one that holds anything else than what belongs there is
+                refused.
+            paths: files and folders of the context that are wanted, at most 200; without any, all of it. They keep
+                their paths below the directory.
+            revision: as for ``revert``; ``None`` for as it is.
+            force: write into a directory that holds something else, too. What has the path of a wanted file is
+                replaced, and the rest stays.
+
+        Raises:
+            ImportError: the extra that restores is not installed.
+            TransportError: no answer could be had, or not all of it.
+        """
+        if not isinstance(to, (str, PathLike)):
+            raise ArgumentTypeError(f"to is {to!r}; it must be the path of a directory: revert goes back to a revision")
+        context_id, name = context_id_of(context), "" if revision is None else revision_name(revision)
+        return self._restores.restore(context_id, absolute(to), paths, name, force=force)
+
+    def fork(self, context: Context | str, name: str, *, revision: When | None = None) -> ContextResult:
+        """Make another context that holds what this one holds, or held at a revision (ctxmgr's own service only).
+
+        No bytes are copied, and what happens to one from then on does not concern the other.
+
+        Args:
+            context: the context or its id.
+            name: the new context's; as in ``get``.
+            revision: as for ``revert``; ``None`` for as it is.
+        """
+        parameters = {"Id": context_id_of(context), "Name": name}
+        if revision is not None:
+            parameters["Revision"] = revision_name(revision)
+        answer = self._core.transport.call("ForkContext", parameters, idempotent=False)
+        return result_of(answer, ContextResult, lambda: {"context": structure(answer.data, Context)})
 
     def wait_until_available(self, context: Context | str, *, timeout: float = 300.0) -> ContextResult:
         """Wait until a context is neither being cleared nor restored, and return it as it is then.
@@ -165,6 +224,59 @@ class Contexts:
         for page in pages(self.revisions, context):
             for revision in page.revisions:
                 yield revision
+
+    def history(self, context: Context | str, *, max_results: int = 100, next_token: str = "") -> RevisionListResult:
+        """Return one page of a context's revisions as ``revisions`` does, with what each changed.
+
+        Args:
+            context, max_results, next_token: as for ``revisions``.
+        """
+        parameters = {"ContextId": context_id_of(context), "Counts": "true"} | paging(max_results, next_token)
+        answer = self._core.transport.call("ListRevisions", parameters)
+        return page_of(answer, RevisionListResult, "revisions", Revision)
+
+    def diff(
+        self,
+        context: Context | str,
+        one: When | None = None,
+        other: When | None = None,
+        *,
+        max_results: int = 100,
+        next_token: str = "",
+    ) -> DiffResult:
+        """Return one page of what differs between two revisions (ctxmgr's own service only).
+
+        Args:
+            context: the context or its id.
+            one: the revision to compare from, as for ``revert``; ``None`` for the one before the other.
+            other: the revision to compare with; ``None`` for the latest.
+            max_results: paths to look at, at most.
+            next_token: the page before's ``next_token``; empty for the first.
+        """
+        parameters = {"ContextId": context_id_of(context)} | paging(max_results, next_token)
+        for name, revision in (("From", one), ("To", other)):
+            if revision is not None:
+                parameters[name] = revision_name(revision)
+        answer = self._core.transport.call("DiffRevisions", parameters)
+        page = page_of(answer, DiffResult, "changes", FileChange)
+        page.from_revision = int(answer.document.get("From") or 0)
+        page.to_revision = int(answer.document.get("To") or 0)
+        return page
+
+    def iter_diff(
+        self, context: Context | str, one: When | None = None, other: When | None = None
+    ) -> Iterator[FileChange]:
+        """Go through all that differs between two revisions.
+
+        Args:
+            context, one, other: as for ``diff``.
+
+        Raises:
+            ApiError: a page could not be had.
+        """
+        for page in pages(self.diff, context, one, other):
+            for change in page.changes:
+                yield change
 
     def _get(self, parameters: dict[str, str]) -> ContextResult:
         answer = self._core.transport.call("GetContext", parameters)

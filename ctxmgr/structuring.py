@@ -17,6 +17,8 @@ from .results import (
     ContextBinding,
     ContextFile,
     ContextStatusData,
+    FileChange,
+    FileVersion,
     PlannedChange,
     Revision,
     SessionInfo,
@@ -24,6 +26,7 @@ from .results import (
 
 __all__ = [
     "CreatedSession",
+    "EntryData",
     "FileUrlData",
     "LabelsData",
     "PlanData",
@@ -75,6 +78,19 @@ class FileUrlData:
 
     url: str
     expire_time: int = 0
+
+
+@attrs.frozen
+class EntryData:
+    """One item of the ``Data`` of DescribeRevision: a path that a context held, and what proves it."""
+
+    path: str
+    type: str
+    mode: int = 0
+    mtime_ns: int = 0
+    size: int = 0
+    digest: str = ""
+    target: str = ""
 
 
 @attrs.frozen
@@ -250,6 +266,31 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
         "note": "Note",
         "task_id": "TaskId",
         "current": "Current",
+        "workspace": "Workspace",
+        "directory": "Directory",
+        "host": "Host",
+        "added": "Added",
+        "changed": "Changed",
+        "deleted": "Deleted",
+        "bytes": "Bytes",
+    },
+    FileVersion: {
+        "type": "Type",
+        "size": "Size",
+        "mode": "Mode",
+        "mtime_ns": "MtimeNs",
+        "digest": "Digest",
+        "target": "Target",
+    },
+    FileChange: {"path": "Path", "change": "Change", "before": "Before", "after": "After"},
+    EntryData: {
+        "path": "Path",
+        "type": "Type",
+        "mode": "Mode",
+        "mtime_ns": "MtimeNs",
+        "size": "Size",
+        "digest": "Digest",
+        "target": "Target",
     },
     SessionDetail: {"status": "Status", "end_reason": "EndReason"},
     SessionInfo: {"session_id": "SessionId", "status": "SessionStatus"},

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from ._io import Closing, HttpWire, LocalWire, Waitable, now
 from ._localfiles import Source
+from ._localrestore import Target
 from .errors import ClosedError, RequestTimeout, TransportError
 from .protocol import Answer, Request
 from .retry import delay_after
 from .structuring import FileUrlData, structure
+
+if TYPE_CHECKING:
+    from .engine.manifest.entries import Manifest
 
 __all__ = ["Transport"]
 
@@ -109,6 +114,39 @@ class Transport:
             return wire.get_url(url, target)
 
         return self._repeat("the download of a file", get, self._attempts)
+
+    def fill(self, context_id: str, target: Target) -> Answer | None:
+        """Fetch the files of a restore: many at a time by a signed URL, or read in this process.
+
+        Returns:
+            the refusal, if there is one.
+
+        Raises:
+            ApiError: one can't be written.
+            TransportError: no answer could be had, or not all of it.
+            ClosedError: the client is closed.
+        """
+        wire = self._wire
+        if isinstance(wire, LocalWire):
+            wire.fill(context_id, target)
+            return None
+        for batch in target.batches():
+            answer = self._fill(wire, context_id, target, batch)
+            if not answer.success:
+                return answer
+        return None
+
+    def _fill(self, wire: HttpWire, context_id: str, target: Target, batch: Manifest) -> Answer:
+        granted = self.call("GetContextContentsUrl", {"ContextId": context_id, "Revision": str(target.revision)})
+        if not granted.success:
+            return granted
+        url = structure(granted.data, FileUrlData).url
+
+        def fetch(left: float) -> Answer:
+            # What came before the connection broke is written, and not asked for again.
+            return wire.post_url(url, target.asked(batch), lambda pieces: target.take(batch, pieces))
+
+        return self._repeat("the download of a context's files", fetch, self._attempts)
 
     def _repeat(
         self,

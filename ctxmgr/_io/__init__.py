@@ -10,6 +10,7 @@ from .closing import Closing, now
 from .http import HttpSession, HttpWire
 from .jobs import ASYNC_CALLBACKS, Jobs, Lock, Repeating, Waitable
 from .local import LocalWire
+from .threads import on_thread
 
 __all__ = [
     "ASYNC_CALLBACKS",
@@ -22,4 +23,5 @@ __all__ = [
     "Repeating",
     "Waitable",
     "now",
+    "on_thread",
 ]

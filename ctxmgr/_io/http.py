@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -134,6 +134,20 @@ class HttpWire:
                 arriving.keep()
                 status, size = response.status_code, arriving.size
                 return transferred(status, response.headers, size, verified=arriving.verified)
+
+    def post_url(self, url: str, body: bytes, take: Callable[[Iterator[bytes]], None]) -> Answer:
+        """Ask a signed URL, once, by a plain POST, and have the pieces of the answer taken as they come.
+
+        Raises:
+            TransportError: there was no answer, or not all of it.
+        """
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        request = requests.Request("POST", checked_url(url), data=body, headers=headers)
+        with self._send_file(request.prepare()) as response:
+            if response.status_code != 200:
+                return refused(self._refusal(response, url))
+            take(self._pieces(response, url))
+            return transferred(response.status_code, response.headers, 0, verified=False)
 
     def _send_file(self, prepared: requests.PreparedRequest) -> requests.Response:
         """Send a prepared request as it is: whoever signed its URL knows of no header that a session would add."""

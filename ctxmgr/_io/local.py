@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ctxmgr._embedded import open_service
 from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import Source, get_in_process, put_in_process
+from ctxmgr._localrestore import Target
 from ctxmgr.errors import ClosedError
 from ctxmgr.protocol import Answer, Request, answer_from_document
 
@@ -75,6 +76,14 @@ class LocalWire:
             OSError: the caller's file can't be written.
         """
         return get_in_process(self._opened(), context_id, path, target, revision)
+
+    def fill(self, context_id: str, target: Target) -> None:
+        """Have the service give the files of a restore.
+
+        Raises:
+            ApiError: one can't be read or written.
+        """
+        target.read(self._opened(), context_id)
 
     def _opened(self) -> ContextService:
         with self._guard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .contexts import Context, ContextChangeResult, ContextListResult, ContextResult, Revision, RevisionListResult
 from .files import ContextFile, FileListResult, FileResult, FileTransferResult, FileUrlResult
+from .history import DiffResult, FileChange, FileVersion, RestoredFile, RestoreResult
 from .response import ApiResponse, ListResult, OperationResult, Result
 from .sessions import BindResult, ContextBinding, ContextBindingsResult, LabelsResult, SessionInfo, SessionListResult
 from .syncs import ContextPlanResult, ContextSyncResult, PlannedChange
@@ -24,14 +25,19 @@ __all__ = [
     "ContextResult",
     "ContextStatusData",
     "ContextSyncResult",
+    "DiffResult",
+    "FileChange",
     "FileListResult",
     "FileResult",
     "FileTransferResult",
     "FileUrlResult",
+    "FileVersion",
     "LabelsResult",
     "ListResult",
     "OperationResult",
     "PlannedChange",
+    "RestoreResult",
+    "RestoredFile",
     "Result",
     "Revision",
     "RevisionListResult",

@@ -47,7 +47,7 @@ class ContextResult(Result):
 
 @attrs.define(kw_only=True)
 class ContextChangeResult(ContextSyncResult):
-    """How a clear or a restore of a context ended, or with ``wait=False``, that it was accepted.
+    """How a clear or a revert of a context ended, or with ``wait=False``, that it was accepted.
 
     ``deleted`` counts what is no longer in the context, ``files`` what is in it again, and ``revision`` is the one that
     says so: going back to the one before it undoes the change. A server that tells none of that leaves them 0.
@@ -64,6 +64,11 @@ class Revision:
         note: what made it, such as ``upload``, ``file``, ``delete`` or ``clear``.
         task_id: the task that made it, if one did.
         current: whether it is the context's latest.
+        workspace: names the directory and its binding that were uploaded; the same for all uploads of the same.
+        directory: where that directory is, while its session is known.
+        host: the machine that ran the task, while its process is known.
+        added, changed, deleted: files and links that it added, changed and deleted; told by ``history``.
+        bytes: of the files that it added and changed; told by ``history``.
     """
 
     number: int
@@ -71,6 +76,13 @@ class Revision:
     note: str = ""
     task_id: str = ""
     current: bool = False
+    workspace: str = ""
+    directory: str = ""
+    host: str = ""
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    bytes: int = 0
 
 
 @attrs.define(kw_only=True)

@@ -13,6 +13,7 @@ from .api.envelope import failure, new_request_id, success
 from .api.parameters import Parameters
 
 if TYPE_CHECKING:
+    from .api.restore import RevisionReader
     from .api.transfer import Download, Upload
     from .catalog.keys import Keys
     from .tasks.runtime import Runtime
@@ -130,6 +131,30 @@ class ContextService:
         from .api.transfer import open_upload
 
         return open_upload(self._runtime, token, headers=headers)
+
+    def open_contents(self, token: str, body: bytes) -> Download:
+        """Begin to answer a POST of paths to a signed URL: see ``restore.open_contents``.
+
+        Raises:
+            ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
+        """
+        from .api.restore import open_contents
+
+        return open_contents(self._runtime, token, body)
+
+    def reader(self, context_id: str, revision: int, *, account: str = "local") -> RevisionReader:
+        """Return what reads the files of a context at a revision: what takes the place of such URLs in this process.
+
+        Raises:
+            ServiceError: there is no such context.
+        """
+        from .api.restore import RevisionReader
+        from .catalog import contexts
+
+        self._runtime.check_open()
+        with self._runtime.catalog.read() as connection:
+            contexts.find(connection, account, context_id)
+        return RevisionReader(self._runtime, context_id, revision)
 
     def read_file(self, context_id: str, path: str, *, revision: int = 0, account: str = "local") -> Download:
         """Begin to read a file of a context: what takes the place of a download URL in the same process.

@@ -11,6 +11,7 @@ from .closing import Closing, now
 from .http import HttpSession, HttpWire
 from .jobs import ASYNC_CALLBACKS, Jobs, Lock, Repeating, Waitable
 from .local import LocalWire
+from .threads import on_thread
 
 __all__ = [
     "ASYNC_CALLBACKS",
@@ -23,4 +24,5 @@ __all__ = [
     "Repeating",
     "Waitable",
     "now",
+    "on_thread",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any, BinaryIO, TypeVar
@@ -124,6 +124,19 @@ class HttpWire:
             failure = transport_error(error, whence(self._config, url))
         raise failure
 
+    async def post_url(self, url: str, body: bytes, take: Callable[[Iterator[bytes]], None]) -> Answer:
+        """Ask a signed URL, once, by a plain POST, and have the pieces of the answer taken, on a thread, as they come.
+
+        Raises:
+            TransportError: there was no answer, or not all of it.
+        """
+        patience = self._patience()
+        try:
+            return await _while_it_moves(patience, self._post(url, body, take, patience))
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            failure = transport_error(error, whence(self._config, url))
+        raise failure
+
     def _patience(self) -> Patience:
         config = self._config
         return Patience(config.connect_timeout + config.read_timeout, renewed_by=LEAST_MOVED)
@@ -151,9 +164,29 @@ class HttpWire:
                 await _blocking(arriving.__exit__)
             return transferred(response.status, response.headers, arriving.size, verified=arriving.verified)
 
+    async def _post(self, url: str, body: bytes, take: Callable[[Iterator[bytes]], None], patience: Patience) -> Answer:
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        async with self._send_file("POST", url, headers, body) as response:
+            if response.status != 200:
+                return refused(await _refusal(response))
+
+            async def read() -> bytes:
+                try:
+                    piece = await response.content.readany()
+                except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                    failure = transport_error(error, whence(self._config, url))
+                else:
+                    patience.moved(len(piece))
+                    return piece
+                raise failure
+
+            loop = asyncio.get_running_loop()
+            await _blocking(take, iter(lambda: asyncio.run_coroutine_threadsafe(read(), loop).result(), b""))
+            return transferred(response.status, response.headers, 0, verified=False)
+
     @asynccontextmanager
     async def _send_file(
-        self, method: str, url: str, headers: dict[str, str], body: AsyncIterator[bytes] | None
+        self, method: str, url: str, headers: dict[str, str], body: AsyncIterator[bytes] | bytes | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request without what a session would add to it: whoever signed its URL knows of none of that."""
         config = self._config

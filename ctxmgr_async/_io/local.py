@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ctxmgr._embedded import open_service
 from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import Source, get_in_process, put_in_process
+from ctxmgr._localrestore import Target
 from ctxmgr.errors import ClosedError
 from ctxmgr.protocol import Answer, Request, answer_from_document
 
@@ -81,6 +82,14 @@ class LocalWire:
             OSError: the caller's file can't be written.
         """
         return await self._call(get_in_process, await self._opened(), context_id, path, target, revision)
+
+    async def fill(self, context_id: str, target: Target) -> None:
+        """Have the service give the files of a restore.
+
+        Raises:
+            ApiError: one can't be read or written.
+        """
+        await self._call(target.read, await self._opened(), context_id)
 
     async def _opened(self) -> ContextService:
         if self._is_parents:

@@ -306,6 +306,96 @@ class TestRestoreContext:
         assert code(asker.ask("RestoreContext", Id=context, Revision="last")) == "InvalidParameter.Malformed"
 
 
+class TestForkContext:
+    def test_it_holds_the_same_under_another_name(self, asker: Asker) -> None:
+        context = asker.context()
+        put(asker, context, "/a", b"1")
+        put(asker, context, "/b", b"2")
+        fork = asker.data("ForkContext", Id=context, Name="forked", Revision=1)
+        assert (fork["Name"], fork["Revision"], names(asker, fork["Id"])) == ("forked", 1, ["a"])
+        (first,) = asker.data("ListRevisions", ContextId=fork["Id"])
+        assert first["Note"] == "fork of revision 1 of project"
+
+    def test_a_name_that_is_taken_or_none_is_refused(self, asker: Asker) -> None:
+        context = asker.context()
+        assert code(asker.ask("ForkContext", Id=context, Name="project")) == "InvalidContext.Duplicate"
+        assert code(asker.ask("ForkContext", Id=context, Name="a/b")) == "InvalidParameter.Malformed"
+        assert code(asker.ask("ForkContext", Id=context, Name="new", Revision=7)) == "InvalidRevision.NotFound"
+
+
+class TestDiffRevisions:
+    def test_each_path_tells_what_it_was_and_is(self, asker: Asker) -> None:
+        context = asker.context()
+        put(asker, context, "/a", b"1")
+        put(asker, context, "/a", b"22")
+        answer = asker.ask("DiffRevisions", ContextId=context)
+        (changed,) = answer["Data"]
+        assert (answer["From"], answer["To"], changed["Path"], changed["Change"]) == (1, 2, "/a", "changed")
+        assert (changed["Before"]["Size"], changed["After"]["Size"], changed["After"]["Type"]) == (1, 2, "file")
+
+    def test_a_revision_that_is_none_is_refused(self, asker: Asker) -> None:
+        context = asker.context()
+        assert code(asker.ask("DiffRevisions", ContextId=context, From=7)) == "InvalidRevision.NotFound"
+        assert code(asker.ask("DiffRevisions", ContextId=context, To=7)) == "InvalidRevision.NotFound"
+        assert code(asker.ask("DiffRevisions", ContextId=context, To="last")) == "InvalidParameter.Malformed"
+
+    def test_a_token_that_was_not_given_is_refused(self, asker: Asker) -> None:
+        answer = asker.ask("DiffRevisions", ContextId=asker.context(), NextToken="{}")
+        assert code(answer) == "InvalidParameter.Malformed"
+
+
+class TestDescribeRevision:
+    def test_the_pages_are_of_one_revision(self, asker: Asker) -> None:
+        context = asker.context()
+        for name in ("a", "b", "c"):
+            put(asker, context, f"/{name}", name.encode())
+        first = asker.ask("DescribeRevision", ContextId=context, MaxResults=2)
+        put(asker, context, "/d", b"later")
+        second = asker.ask("DescribeRevision", ContextId=context, MaxResults=2, NextToken=first["NextToken"])
+        assert [entry["Path"] for entry in first["Data"] + second["Data"]] == ["/a", "/b", "/c"]
+        assert (first["Revision"], second["Revision"], second["NextToken"]) == (3, 3, "")
+
+    def test_a_part_has_what_lies_below_its_paths(self, asker: Asker) -> None:
+        context = asker.context()
+        for path in ("/d/e/a", "/d/e-not", "/d/e0", "/other"):
+            put(asker, context, path, b"text")
+        listed = asker.data("DescribeRevision", ContextId=context, Paths=["/d/e"])
+        assert [entry["Path"] for entry in listed] == ["/d/e/a"]
+
+    def test_more_paths_than_a_condition_holds_are_refused(self, asker: Asker) -> None:
+        context, paths = asker.context(), [f"/{number}" for number in range(201)]
+        assert code(asker.ask("DescribeRevision", ContextId=context, Paths=paths)) == "InvalidParameter.Malformed"
+
+    def test_as_many_paths_as_are_allowed_are_found(self, asker: Asker) -> None:
+        context = asker.context()
+        put(asker, context, "/a", b"text")
+        listed = asker.data("DescribeRevision", ContextId=context, Paths=["/a"] * 200)
+        assert [entry["Path"] for entry in listed] == ["/a"]
+
+    @pytest.mark.parametrize("name", ["@", "@soon", "@-1", "@" + "9" * 17, "-1"])
+    def test_the_name_of_a_revision_that_is_none_is_refused(self, asker: Asker, name: str) -> None:
+        answer = asker.ask("DescribeRevision", ContextId=asker.context(), Revision=name)
+        assert code(answer) == "InvalidParameter.Malformed"
+
+    def test_a_moment_far_in_the_future_is_now(self, asker: Asker) -> None:
+        context = asker.context()
+        put(asker, context, "/a", b"text")
+        assert asker.ask("DescribeRevision", ContextId=context, Revision="@" + "9" * 16)["Revision"] == 1
+
+
+class TestGetContextContentsUrl:
+    def test_it_answers_a_post_of_paths(self, asker: Asker) -> None:
+        context = asker.context()
+        put(asker, context, "/a", b"text")
+        data = asker.data("GetContextContentsUrl", ContextId=context)
+        answer = requests.post(data["Url"], data='["/a"]', timeout=30)
+        assert (answer.status_code, answer.content[12:]) == (200, b"text")
+
+    def test_a_revision_that_is_none_is_refused(self, asker: Asker) -> None:
+        answer = asker.ask("GetContextContentsUrl", ContextId=asker.context(), Revision=7)
+        assert code(answer) == "InvalidRevision.NotFound"
+
+
 class TestGetContextInfo:
     def test_no_task_is_an_empty_text(self, asker: Asker, root: Path) -> None:
         session = asker.data("CreateMcpSession", Root=str(root))["SessionId"]

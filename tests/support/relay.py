@@ -51,6 +51,7 @@ class Relay:
             server.script(action, self._hand_on)
         server.script("PUT", self._upload)
         server.script("GET", self._download)
+        server.script("POST", self._download)
 
     def __enter__(self) -> Relay:
         return self

@@ -29,7 +29,7 @@ class Recorded:
     """A request as it arrived.
 
     Attributes:
-        action: from the query, as servers read it; ``GET`` or ``PUT`` if it is the use of a file's URL.
+        action: from the query, as servers read it; ``GET``, ``PUT`` or ``POST`` if it is the use of a file's URL.
         parameters: what the action was given, from query and body; neither the credential nor what every request has.
         credential: the credential itself.
         credential_place: ``query``, ``body`` or empty.
@@ -231,13 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _recorded(self, body: bytes) -> Recorded:
         query = dict(parse_qsl(urlsplit(self.path).query))
-        written = body.decode("ascii") if self.command == "POST" else ""
+        written = body.decode("ascii") if self.path.startswith("/?") else ""
         form = dict(parse_qsl(written, errors="surrogateescape"))
         places = {"query": query.get("Authorization"), "body": form.get("Authorization")}
         place = next((name for name, value in places.items() if value is not None), "")
         usual = {"Action", "Format", "Version", "Timestamp", "SignatureNonce", "Authorization"}
         return Recorded(
-            action=query.get("Action", "" if self.command == "POST" else self.command),
+            action=query.get("Action", "" if self.path.startswith("/?") else self.command),
             parameters={key: value for key, value in (query | form).items() if key not in usual},
             credential=places.get(place) or "",
             credential_place=place,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctxmgr import Client, Context, ContextManager
+from tests.support.relay import Relay
 from tests.support.scripted import ScriptedServer
 
 KEY = "akm-0123456789"
@@ -30,6 +31,24 @@ def manager(client: Client) -> ContextManager:
 def local(tmp_path: Path) -> Iterator[Client]:
     """A client of an embedded service with a fresh data folder."""
     with Client.local(tmp_path / "data") as client:
+        yield client
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Relay]:
+    """A service behind HTTP, which can be disturbed."""
+    with Relay(tmp_path / "served") as relay:
+        yield relay
+
+
+@pytest.fixture(params=["embedded", "served"])
+def keeper(request: pytest.FixtureRequest, relay: Relay, tmp_path: Path) -> Iterator[Client]:
+    """A client of an embedded service, and one of a service behind HTTP."""
+    made = {
+        "embedded": lambda: Client.local(tmp_path / "data"),
+        "served": lambda: Client(api_key=relay.key, endpoint=relay.url),
+    }
+    with made[request.param]() as client:
         yield client
 
 

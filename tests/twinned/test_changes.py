@@ -52,10 +52,10 @@ class TestClear:
             local.contexts.clear(project, timeout=timeout)
 
 
-class TestRestore:
+class TestRevert:
     def test_a_clear_is_undone(self, local: Client, filled: Context, tmp_path: Path) -> None:
         local.contexts.clear(filled)
-        result = local.contexts.restore(filled, 2)
+        result = local.contexts.revert(filled, 2)
         assert (result.success, result.files, result.revision) == (True, 2, 4)
         local.files.download(filled, "/d/b", tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == b"two"
@@ -66,7 +66,7 @@ class TestRestore:
             (2, "file", True),
             (1, "file", False),
         ]
-        result = local.contexts.restore(filled, page.revisions[-1])
+        result = local.contexts.revert(filled, page.revisions[-1])
         assert result.success
         left = [file.path for file in local.files.iter(filled)]
         assert left == ["/a"]
@@ -79,12 +79,12 @@ class TestRestore:
         assert numbers == [2, 1] == [first.revisions[0].number, second.revisions[0].number]
 
     def test_one_that_never_was_is_a_failure(self, local: Client, filled: Context) -> None:
-        result = local.contexts.restore(filled, 7)
+        result = local.contexts.revert(filled, 7)
         assert result.error_message.startswith("[InvalidRevision.NotFound]")
 
     def test_what_is_no_revision_is_an_error_of_the_caller(self, local: Client, filled: Context) -> None:
         with pytest.raises(ArgumentTypeError, match="Revision"):
-            local.contexts.restore(filled, "2")  # type: ignore[arg-type]  # the error is the test
+            local.contexts.revert(filled, "2")  # type: ignore[arg-type]  # the error is the test
 
     def test_the_revisions_of_no_context_raise_why(self, local: Client) -> None:
         with pytest.raises(ApiError, match="NotFound"):

@@ -27,12 +27,6 @@ FLIPPED = os.urandom(200_001)
 
 
 @pytest.fixture
-def relay(tmp_path: Path) -> Iterator[Relay]:
-    with Relay(tmp_path / "served") as relay:
-        yield relay
-
-
-@pytest.fixture
 def served(relay: Relay) -> Iterator[Client]:
     """A client of a service behind HTTP."""
     with Client(api_key=relay.key, endpoint=relay.url, attempts=2) as client:

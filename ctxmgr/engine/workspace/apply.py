@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from ctxmgr.engine.content.chunks import BlobReader
 from ctxmgr.engine.manifest.entries import (
     DIRECTORY,
     FILE,
@@ -40,17 +39,28 @@ from .dirfd import Tree
 from .fresh import LONGEST_DIRECTORY, filling
 from .scan import TICK_NS, OnProgress, Scan
 
-__all__ = ["apply"]
+__all__ = ["Contents", "apply"]
 
 _USABLE: Final = 0o700
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+
+class Contents(Protocol):
+    """What reads the content of files."""
+
+    def contents(self, files: Manifest) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
+        """Read the content of files in any order, each to be used up before the next is asked for.
+
+        Raises:
+            ContentError: content is missing or damaged; by the call, or by the iterators.
+        """
 
 
 def apply(
     root: str | bytes | os.PathLike[str],
     plan: Plan,
     scanned: Scan,
-    reader: BlobReader,
+    reader: Contents,
     *,
     progress: OnProgress | None = None,
     journal: Path | None = None,

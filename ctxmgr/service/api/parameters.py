@@ -43,6 +43,11 @@ class Parameters:
             raise malformed(name, value, "a text that can be encoded") from None
         return value
 
+    @classmethod
+    def encoded(cls, name: str, text: str) -> bytes:
+        """Return the bytes of a file's name that stands inside of a parameter."""
+        return os.fsencode(cls({name: text}).file_name(name))
+
     def named(self, name: str) -> list[str]:
         """Return the names under which a parameter came: its own, or, as RPC spells lists and objects, ``name.1``."""
         return [sent for sent in self._raw if sent == name or sent.startswith(f"{name}.")]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctxmgr.service.tasks.runtime import Runtime
 
-from . import contexts, files, filetransfer, history, labels, rootproof, sessions, sync, urls
+from . import contexts, files, filetransfer, history, labels, restore, rootproof, sessions, sync, urls
 from .parameters import Parameters
 
 __all__ = ["ACTIONS", "Action"]
@@ -24,9 +24,13 @@ ACTIONS: Mapping[str, Action] = {
     "DeleteSessionAsync": sessions.delete_session,
     "DescribeContextFile": files.describe_context_file,
     "DescribeContextFiles": files.describe_context_files,
+    "DescribeRevision": restore.describe_revision,
     "DescribeSessionContexts": sessions.describe_session_contexts,
+    "DiffRevisions": history.diff_revisions,
+    "ForkContext": history.fork_context,
     "GetAndLoadInternalContext": filetransfer.internal_contexts,
     "GetContext": contexts.get_context,
+    "GetContextContentsUrl": restore.contents_url,
     "GetContextFileDownloadUrl": urls.download_url,
     "GetContextFileUploadUrl": urls.upload_url,
     "GetContextInfo": sync.get_context_info,

@@ -25,13 +25,13 @@ from ctxmgr.engine.manifest.entries import DIRECTORY
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
 
-from .clock import now_ms
+from .clock import now_ms, timestamp
 from .insertion import bulk_insert
 from .revisions import head_of, held_head
-from .schema import contexts, files, revisions
+from .schema import contexts, files, nodes, revisions, sessions, tasks
 from .tasks import CLEAR
 
-__all__ = ["check_revision", "go_back", "listed"]
+__all__ = ["check_revision", "go_back", "listed", "previous", "revision_at"]
 
 
 class _Volume(NamedTuple):
@@ -57,9 +57,45 @@ def check_revision(connection: Connection, context_id: str, number: int) -> None
         )
 
 
+def revision_at(connection: Connection, context_id: str, moment_ms: int) -> int:
+    """Return the number of the revision that was a context's latest at a moment.
+
+    Args:
+        moment_ms: milliseconds since the epoch.
+
+    Raises:
+        ServiceError: ``InvalidRevision.NotFound``: there was none yet, or it is none any more.
+    """
+    made = (revisions.c.context_id == context_id) & (revisions.c.created_ms <= moment_ms)
+    number: int | None = connection.execute(select(func.max(revisions.c.number)).where(made)).scalar_one()
+    if number is None:
+        raise ServiceError(
+            "InvalidRevision.NotFound",
+            f"the context {context_id!r} has no revision as old as {timestamp(moment_ms)}: list them to see them all",
+        )
+    return number
+
+
+def previous(connection: Connection, context_id: str, number: int) -> int:
+    """Return the number of the revision before one; 0, the empty one that each began with, where none is left."""
+    earlier = (revisions.c.context_id == context_id) & (revisions.c.number < number)
+    found: int | None = connection.execute(select(func.max(revisions.c.number)).where(earlier)).scalar_one()
+    return found or 0
+
+
 def listed(connection: Connection, context_id: str, *, before: int | None, size: int) -> list[Row[Any]]:
-    """Return a context's revisions, latest first: those before a number, at most so many."""
-    rows = select(revisions).where(revisions.c.context_id == context_id)
+    """Return a context's revisions, latest first: those before a number, at most so many.
+
+    With each comes what is still known of who made it: ``root`` and ``mount``, the directory that was synced, and
+    ``host``, the machine.
+    """
+    rows = (
+        select(revisions, sessions.c.root, tasks.c.mount, nodes.c.host)
+        .outerjoin(tasks, tasks.c.id == revisions.c.task_id)
+        .outerjoin(sessions, sessions.c.id == tasks.c.session_id)
+        .outerjoin(nodes, nodes.c.id == tasks.c.node_id)
+        .where(revisions.c.context_id == context_id)
+    )
     if before is not None:
         rows = rows.where(revisions.c.number < before)
     return list(connection.execute(rows.order_by(revisions.c.number.desc()).limit(size)))

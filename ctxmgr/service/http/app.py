@@ -139,7 +139,7 @@ class App:
             _allow(method, "POST")
             await self._act(scope, headers, receive, send, record)
         elif path.startswith(FILES):
-            _allow(method, "GET", "HEAD", "PUT")
+            _allow(method, "GET", "HEAD", "PUT", "POST")
             await self._transfer(method, path[len(FILES) :], headers, receive, send, record)
         elif path == "/healthz":
             _allow(method, "GET", "HEAD")
@@ -205,6 +205,11 @@ class App:
         record: AccessRecord,
     ) -> None:
         await self._interfered("PutFile" if method == "PUT" else "GetFile")
+        if method == "POST":
+            body = await _form(headers, receive)
+            record.received = len(body)
+            await self._transfers.post(token, body, record, send)
+            return
         if method != "PUT":
             await self._transfers.get(method, token, headers, record, send)
             return

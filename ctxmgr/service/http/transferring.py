@@ -37,6 +37,19 @@ class Transfers:
         """
         record.action = GET_FILE
         found = await self._threads.run(lambda: self._service.open_download(token, method=method, headers=headers))
+        await self._give(found, record, send)
+
+    async def post(self, token: str, body: bytes, record: AccessRecord, send: Outlet) -> None:
+        """Answer a POST of paths with the files.
+
+        Raises:
+            ServiceError: it is refused; nothing was sent.
+            Broken: it broke in the middle.
+        """
+        record.action = GET_FILE
+        await self._give(await self._threads.run(lambda: self._service.open_contents(token, body)), record, send)
+
+    async def _give(self, found: Download, record: AccessRecord, send: Outlet) -> None:
         # The first piece comes before the head: what is missing in the store is still told as an error.
         holding = await send.reserve(PIECE)
         try:

@@ -1,4 +1,4 @@
-"""Signed URLs: who holds one may read or write one file of one context for a while, and nothing else."""
+"""Signed URLs: who holds one may for a while read or write a file of a context, or read a revision; no more."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import msgspec
 from ctxmgr.engine.workspace.durable import sync_directory
 from ctxmgr.errors import DataFolderError, ServiceError
 
-__all__ = ["DOWNLOAD", "UPLOAD", "VALID_SECONDS", "Grant", "Signer", "load_key"]
+__all__ = ["CONTENTS", "DOWNLOAD", "UPLOAD", "VALID_SECONDS", "Grant", "Signer", "load_key"]
 
-UPLOAD, DOWNLOAD = "PUT", "GET"
+UPLOAD, DOWNLOAD, CONTENTS = "PUT", "GET", "POST"
 VALID_SECONDS = 3600
 KEY_SIZE = 32
 MAX_TOKEN = 16_384
@@ -31,8 +31,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         account: whose context it is; a URL grants nothing that the account has lost.
         context_id: the context.
-        path: the file's, absolute in the context.
-        method: ``PUT`` or ``GET``; the latter allows ``HEAD`` too.
+        path: the file's, absolute in the context; ``/`` where any of its files may be read by POST.
+        method: ``PUT``, ``GET``, which allows ``HEAD`` too, or ``POST``, which reads many files.
         expires: epoch seconds.
         revision: reads the file as it was then; 0 for as it is.
     """
