@@ -141,10 +141,10 @@ class Faults:
         runtime = service._runtime
         run: Callable[..., None] = runtime._run
 
-        def held(task: Any, root: str) -> None:
+        def held(queued: Any) -> None:
             while not self._thawed.wait(_SECONDS_BETWEEN_LOOKS) and not runtime.closed:
                 pass
-            run(task, root)
+            run(queued)
 
         runtime._run = held  # type: ignore[method-assign] # only tests want tasks to stand still: no switch for that
 

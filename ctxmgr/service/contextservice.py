@@ -154,7 +154,7 @@ class ContextService:
         self._runtime.check_open()
         with self._runtime.catalog.read() as connection:
             contexts.find(connection, account, context_id)
-        return RevisionReader(self._runtime, context_id, revision)
+        return RevisionReader(self._runtime, account, context_id, revision)
 
     def read_file(self, context_id: str, path: str, *, revision: int = 0, account: str = "local") -> Download:
         """Begin to read a file of a context: what takes the place of a download URL in the same process.

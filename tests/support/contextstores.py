@@ -28,11 +28,16 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self.catalog = Catalog.open(folder / "catalog.db")
         self.packs = BlobStore.open(folder / "blobs")
+        self._folder = folder
         self._numbers = count(1)
 
-    def context(self) -> str:
+    def context(self, account: str = ACCOUNT) -> str:
         with self.catalog.write() as connection:
-            return str(contexts.create(connection, ACCOUNT, f"project-{next(self._numbers)}").id)
+            return str(contexts.create(connection, account, f"project-{next(self._numbers)}").id)
+
+    def stored(self) -> list[Path]:
+        """The files of all packs."""
+        return sorted(file for file in (self._folder / "blobs" / "packs").rglob("*") if file.is_file())
 
     def task(self, context_id: str, *, mount: str = "/", policy: str = "", mode: str = "upload") -> Task:
         """Bind a context in a new session, and queue a sync of it that nobody runs."""
@@ -63,12 +68,13 @@ class Keeper:
             return dict(row._mapping)
 
 
-Adapter = Callable[[Keeper], AbstractContextManager[ContextStore]]
+Adapter = Callable[[Keeper, str], AbstractContextManager[ContextStore]]
+"""Opens the store of an account."""
 
 
 @contextmanager
-def in_this_process(keeper: Keeper) -> Iterator[ContextStore]:
-    yield CatalogContextStore(keeper.catalog, keeper.packs)
+def in_this_process(keeper: Keeper, account: str) -> Iterator[ContextStore]:
+    yield CatalogContextStore(keeper.catalog, keeper.packs, account)
 
 
 ADAPTERS: Mapping[str, Adapter] = {"in this process": in_this_process}

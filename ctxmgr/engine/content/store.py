@@ -1,70 +1,41 @@
-"""The port to what stores packs and knows which chunk lies where in them."""
+"""The port to what stores content: which chunks are there, where they lie, and what they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from .packs import ChunkRow, Located, Pack, Stamp
+from .packs import Located, SealedPack
 
-__all__ = ["ChunkIndex", "PackStore"]
+__all__ = ["ContentStore"]
 
 
-class PackStore(Protocol):
-    """Where packs are stored. A pack is named by its content, so storing one twice is harmless."""
+class ContentStore(Protocol):
+    """The stored chunks that one account may use. Used by several threads at once."""
 
-    def put(self, name: str, data: bytes | bytearray | memoryview) -> None:
-        """Store a pack; on return it is there to stay.
-
-        Raises:
-            ContentError: it could not be stored; nothing half stored is found under its name.
-        """
-
-    def stamp(self, name: str) -> Stamp | None:
-        """Return what shows that a pack is unchanged; ``None`` where it is not there.
+    def missing(self, digests: Collection[bytes]) -> set[bytes]:
+        """Return the chunks that have to be stored: those that are not, and those that can't be trusted where they lie.
 
         Raises:
             ContentError: the store can't be asked.
         """
 
-    def read(self, name: str, start: int, end: int) -> memoryview:
-        """Read the bytes of a pack from ``start`` to ``end``, exclusive.
+    def put(self, pack: SealedPack) -> None:
+        """Store a pack. On return it is there to stay, and its chunks are found; again is harmless.
 
         Raises:
-            ContentError: the pack is missing, too short, or can't be read.
+            ContentError: it could not be stored; nothing half stored is found under its name.
         """
-
-    def verify(self, pack: Pack) -> None:
-        """Read a whole pack and compare it with its name.
-
-        Raises:
-            ContentError: the pack is missing or damaged.
-        """
-
-
-class ChunkIndex(Protocol):
-    """Which chunk lies where. A pack is stored before the index hears of it."""
-
-    def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None) -> None:
-        """Record a stored pack and its chunks, durably and at once; chunks that are recorded already stay as they are.
-
-        Args:
-            pack: the pack.
-            chunks: what it holds.
-            stamp: the pack's, now that it is stored whole.
-        """
-
-    def forget(self, places: Mapping[bytes, Located]) -> None:
-        """Take chunks out of the index that are not where it says, and trust their packs no more."""
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
-        """Return where chunks lie; those that are in no pack are left out."""
+        """Return where chunks lie; those that are not stored are left out."""
 
-    def prove(self, pack: str, stamp: Stamp) -> None:
-        """Record what a pack's stamp was before the pack was read and found whole."""
+    def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
+        """Read chunks as they are stored, compressed or not, in the order given.
 
-    def proofs(self, names: Collection[str]) -> dict[str, Stamp]:
-        """Return the stamps of packs that were found whole."""
+        Args:
+            places: as `locate` has returned them; some 8 MiB at most, which are held in memory.
 
-    def holders(self, digests: Collection[bytes]) -> tuple[set[str], int]:
-        """Return the packs that chunks lie in, and how many of the chunks lie in any: a fraction of what all cost."""
+        Raises:
+            ContentError: a pack is missing, too short, or can't be read.
+        """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ctxmgr.engine.content.store import ChunkIndex, PackStore
+from ctxmgr.engine.content.store import ContentStore
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.policy.policy import BindingPolicy
 
@@ -39,15 +39,11 @@ class ContextStore(Protocol):
     several threads at once. The tests in ``tests/unit/engine/sync/test_port.py`` hold for every implementation.
 
     Attributes:
-        packs: where the content lies.
-        chunks: which chunk lies where, and which are missing.
+        content: what the contexts' files hold.
     """
 
     @property
-    def packs(self) -> PackStore: ...
-
-    @property
-    def chunks(self) -> ChunkIndex: ...
+    def content(self) -> ContentStore: ...
 
     def start(self, task: Task) -> None:
         """Begin a task that is waiting.
@@ -92,6 +88,15 @@ class ContextStore(Protocol):
 
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
         """Whether a context holds, or held at any revision, something at or below one of some absolute paths."""
+
+    def lost(self, context_id: str, paths: Sequence[str]) -> set[bytes]:
+        """Return the chunks that a context's head refers to below some paths, and that have to be stored again.
+
+        They are not stored any more, or can't be trusted where they lie, as `ContentStore.missing` says it.
+
+        Raises:
+            ContentError: the store can't be asked.
+        """
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
         """Make a revision of each change, numbered from ``head + 1`` on, and end the task, all of it or nothing.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ctxmgr.engine.archives.archives import Archives
+from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, Manifest
 from ctxmgr.engine.manifest.errors import HeadMoved, WorkspaceChanged
@@ -80,18 +81,17 @@ class _Place:
 class Syncs:
     """Runs syncs between workspaces below sessions' roots and the contexts of one store."""
 
-    def __init__(self, store: ContextStore, folder: NodeFolder) -> None:
+    def __init__(self, store: ContextStore, folder: NodeFolder, owner: str) -> None:
+        """Sync with the contexts of a store.
+
+        Args:
+            store: keeps the contexts and their content.
+            folder: where is kept what is known of workspaces and archives; may be shared with other stores.
+            owner: names whose contexts those are, among all that the folder is shared with.
+        """
         self._store = store
         self._folder = folder
-        self.archives = Archives(folder.archives, store.packs, store.chunks)
-
-    def reader(self) -> BlobReader:
-        """Return what reads stored content."""
-        return BlobReader(self._store.packs, self._store.chunks)
-
-    def writer(self) -> PackWriter:
-        """Return what stores content."""
-        return PackWriter(self._store.packs, self._store.chunks)
+        self._archives = Archives(ArchiveCache(folder.archives), store.content, owner)
 
     def run(self, task: Task, root: str, monitor: Monitor) -> None:
         """Carry a task out, from its start to its success.
@@ -138,7 +138,7 @@ class Syncs:
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, self._folder.workspace_journal(place.directory))
             state = self._state(place)
-            writer = PackWriter(self._store.packs, self._store.chunks)
+            writer = PackWriter(self._store.content)
             monitor.expect(0, 0)
             found = scan(
                 place.directory, state, writer=writer, sweep=True, progress=monitor.step, selection=place.selection
@@ -153,13 +153,13 @@ class Syncs:
     def _commit_upload(
         self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
     ) -> tuple[Plan, int]:
-        healing = Healing(self._store.packs, self._store.chunks, place.directory, found, monitor.check)
+        healing = Healing(self._store, place.context_id, place.directory, found, monitor.check)
         while True:
             monitor.check()
-            view = self._view(place, monitor.check, healing.ensure)
+            view = self._view(place, monitor.check, healing)
             reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
-            healing.ensure(planned.put)
+            healing.ensure(planned.put, stored=writer.added)
             files, size = _volume(planned.put)
             monitor.expect(files, size)
             monitor.step(files, size)
@@ -178,7 +178,7 @@ class Syncs:
 
     def _repacked(self, planned: Plan, view: View, place: _Place, writer: PackWriter, monitor: Monitor) -> Change:
         def pack(members: Manifest) -> Entry:
-            return self.archives.pack(members, writer, monitor.check)
+            return self._archives.pack(members, writer, monitor.check)
 
         change = repacked(Change(planned.put, planned.drop), view, place.policy, place.selection, pack)
         writer.flush()
@@ -203,7 +203,7 @@ class Syncs:
             reconciled, revision = self._commit_losers(task, place, state, found, monitor)
             planned = reconciled.plan
             monitor.expect(*_volume(planned.write))
-            reader = BlobReader(self._store.packs, self._store.chunks)
+            reader = BlobReader(self._store.content)
             written = apply(place.directory, planned, found, reader, progress=monitor.step, journal=journal)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
@@ -226,7 +226,7 @@ class Syncs:
             if not planned.losers:
                 task.conflicts.add(conflicts)
                 return reconciled, head
-            writer = PackWriter(self._store.packs, self._store.chunks)
+            writer = PackWriter(self._store.content)
             losers = planned.losers
             store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
             writer.flush()
@@ -271,17 +271,16 @@ class Syncs:
                     state.files[path] = (entry, None)
         return state
 
-    def _view(
-        self, place: _Place, check: Callable[[], None], ensure: Callable[[Manifest], None] = lambda entries: None
-    ) -> View:
+    def _view(self, place: _Place, check: Callable[[], None], healing: Healing | None = None) -> View:
         origins = self._store.origins(place.context_id, place.policy.origins or (place.mount,))
-        # Before the archives among them are read.
-        for rows in origins.rows:
-            ensure(rows)
+        if healing is not None:
+            # Before the archives among them are read.
+            healing.ensure_head(origins)
         # As a whole, also for a sync of a part: what an archive elsewhere unpacks to is there, and not deleted.
-        view = view_of(origins, place.policy, place.white_listed, self.archives, check)
-        if view.files is not view.rows:
-            ensure(view.files)
+        view = view_of(origins, place.policy, place.white_listed, self._archives, check)
+        if healing is not None:
+            unpacked = {path: entry for path, entry in view.files.items() if view.rows.get(path) is not entry}
+            healing.ensure(unpacked)
         return view
 
     def _planned(

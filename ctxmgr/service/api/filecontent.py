@@ -7,12 +7,11 @@ from hashlib import sha256
 
 from blake3 import blake3
 
-from ctxmgr.engine.content.chunks import WHOLE_SIZE, verify_whole
+from ctxmgr.engine.content.chunks import WHOLE_SIZE, BlobReader, verify_whole
 from ctxmgr.engine.content.packs import Located
+from ctxmgr.engine.content.store import ContentStore
 from ctxmgr.engine.manifest.entries import FILE, Entry, show
 from ctxmgr.engine.manifest.errors import ContentError
-from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
-from ctxmgr.service.tasks.runtime import Runtime
 
 __all__ = ["PIECE", "content_of", "sha256_of"]
 
@@ -20,11 +19,11 @@ PIECE = 4 * WHOLE_SIZE
 """Bytes of a download that are in memory at a time, at most: as many as the largest chunk has."""
 
 
-def content_of(runtime: Runtime, path: bytes, entry: Entry, start: int, end: int) -> Iterator[memoryview]:
+def content_of(stored: ContentStore, path: bytes, entry: Entry, start: int, end: int) -> Iterator[memoryview]:
     """Read a part of a file: the chunks that it touches, without what stands before and behind it."""
     wanted: list[bytes] = []
     offset = first = 0
-    places = CatalogChunkIndex(runtime.catalog).locate(entry.chunks)
+    places = stored.locate(entry.chunks)
     for digest in entry.chunks:
         if digest not in places:
             raise ContentError(f"the content of {show(path)} is not stored: chunk {digest.hex()} is missing")
@@ -42,7 +41,7 @@ def content_of(runtime: Runtime, path: bytes, entry: Entry, start: int, end: int
         inside = slice(max(0, start - position), max(0, end - position))
         position += size
         ended = entry if position == entry.size else None
-        yield memoryview(_read_whole(runtime, path, part, seen, ended))[inside]  # not named: not held while it waits
+        yield memoryview(_read_whole(stored, path, part, seen, ended))[inside]  # not named: not held while it waits
 
 
 def _groups(wanted: Sequence[bytes], places: Mapping[bytes, Located]) -> Iterator[tuple[bytes, ...]]:
@@ -60,14 +59,14 @@ def _groups(wanted: Sequence[bytes], places: Mapping[bytes, Located]) -> Iterato
         yield tuple(group)
 
 
-def _read_whole(runtime: Runtime, path: bytes, part: Entry, seen: blake3 | None, ended: Entry | None) -> bytes:
+def _read_whole(stored: ContentStore, path: bytes, part: Entry, seen: blake3 | None, ended: Entry | None) -> bytes:
     """Read some chunks; nothing of what was read for that is held any longer than it takes.
 
     Args:
         seen: hashes the file, where all of it is read.
         ended: the file, where these are its last chunks.
     """
-    content = b"".join(piece for _, pieces in runtime.syncs.reader().contents({path: part}) for piece in pieces)
+    content = b"".join(piece for _, pieces in BlobReader(stored).contents({path: part}) for piece in pieces)
     if seen is not None:
         seen.update(content)
         if ended is not None:
@@ -75,9 +74,9 @@ def _read_whole(runtime: Runtime, path: bytes, part: Entry, seen: blake3 | None,
     return content
 
 
-def sha256_of(runtime: Runtime, path: bytes, entry: Entry) -> bytes:
+def sha256_of(stored: ContentStore, path: bytes, entry: Entry) -> bytes:
     """Compute a file's SHA-256, which is not kept: it costs reading the file once more."""
     seen = sha256()
-    for piece in content_of(runtime, path, entry, 0, entry.size):
+    for piece in content_of(stored, path, entry, 0, entry.size):
         seen.update(piece)
     return seen.digest()

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from ctxmgr.engine.content.chunks import BlobReader
 from ctxmgr.engine.manifest.entries import Manifest
 from ctxmgr.engine.policy.values import malformed
 from ctxmgr.errors import ServiceError
@@ -103,7 +104,7 @@ def open_contents(runtime: Runtime, token: str, body: bytes) -> Download:
     paths = _paths(asked, MAX_PATHS)
     with runtime.catalog.read() as connection:
         contexts.find(connection, grant.account, grant.context_id)
-    reader = RevisionReader(runtime, grant.context_id, grant.revision)
+    reader = RevisionReader(runtime, grant.account, grant.context_id, grant.revision)
     files = reader.files(paths)
     length = sum(entry.size for entry in files.values()) + FRAME.size * len(files)
     headers = {
@@ -119,8 +120,9 @@ def open_contents(runtime: Runtime, token: str, body: bytes) -> Download:
 class RevisionReader:
     """Reads the files that a context held at a revision, in this process."""
 
-    def __init__(self, runtime: Runtime, context_id: str, revision: int) -> None:
+    def __init__(self, runtime: Runtime, account: str, context_id: str, revision: int) -> None:
         self._runtime = runtime
+        self._account = account
         self._context_id = context_id
         self._revision = revision
 
@@ -141,7 +143,7 @@ class RevisionReader:
             ServiceError: as ``files``.
             ContentError: content is missing or damaged.
         """
-        return self._runtime.syncs.reader().contents(self.files(list(files)))
+        return BlobReader(self._runtime.store(self._account).content).contents(self.files(list(files)))
 
 
 def _framed(reader: RevisionReader, files: Manifest, paths: Sequence[bytes]) -> Iterator[memoryview]:

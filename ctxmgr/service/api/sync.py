@@ -106,7 +106,7 @@ def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[st
     unchanged = kept_local = 0
     for binding, _, path in chosen:
         try:
-            preview = runtime.syncs.preview(session.root, binding, mode, path, discard=discard)
+            preview = runtime.syncs(account).preview(session.root, binding, mode, path, discard=discard)
         except WorkspaceError as error:
             raise ServiceError("InvalidBinding.Directory", str(error)) from error
         changes += _changes(binding, preview)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection
 
+from ctxmgr.engine.content.chunks import PackWriter
 from ctxmgr.engine.manifest.entries import FILE, Entry, show
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.ingest import read_content
@@ -128,6 +129,7 @@ def read_file(
         history.check_revision(connection, context_id, revision)
         row = contextfiles.find_file(connection, context_id, path, revision=revision or None)
     entry = contextfiles.entry_of(row)
+    stored = runtime.store(account).content
     etag = _etag(entry.digest)
     answered = {
         "accept-ranges": "bytes",
@@ -151,8 +153,8 @@ def read_file(
     if partial:
         answered["content-range"] = f"bytes {start}-{end - 1}/{entry.size}"
     if "sha-256" in asked.get("want-repr-digest", "") and not partial:
-        answered["repr-digest"] = repr_digest(sha256_of(runtime, path, entry))
-    content = iter(()) if method == "HEAD" else content_of(runtime, path, entry, start, end)
+        answered["repr-digest"] = repr_digest(sha256_of(stored, path, entry))
+    content = iter(()) if method == "HEAD" else content_of(stored, path, entry, start, end)
     return Download(206 if partial else 200, answered, content)
 
 
@@ -249,7 +251,7 @@ class Upload:
         runtime = self._runtime
         runtime.check_open()
         try:
-            writer = runtime.syncs.writer()
+            writer = PackWriter(runtime.store(self._account).content)
             self._file.seek(0)
             size, digest, chunks = read_content(self._file.fileno(), self._size, writer)
             writer.flush()

@@ -1,22 +1,24 @@
-"""The index of stored chunks, kept in the catalog: which pack holds which chunk, and where in it."""
+"""The index of stored chunks, kept in the catalog: which pack holds which chunk of an account, and where in it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from ctxmgr.engine.content.chunks import Located, Pack
-from ctxmgr.engine.content.packs import Stamp
+from ctxmgr.engine.content.packs import Located, SealedPack
 
 from .clock import now_ms
 from .database import Catalog
-from .insertion import insert_missing
+from .insertion import insert_missing, insert_or_replace
 from .schema import chunks, pack_proofs, packs
 
 __all__ = ["CatalogChunkIndex"]
+
+Stamp = tuple[int, int]
+"""What shows that a pack is unchanged: its size, and the time of its last change."""
 
 _Item = TypeVar("_Item", bytes, str)
 
@@ -25,26 +27,27 @@ BATCH = 500
 
 
 class CatalogChunkIndex:
-    """The ``ChunkIndex`` of a catalog. Each call is a transaction of its own."""
+    """The chunks of one account, and what shows that packs are whole. Each call is a transaction of its own."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, account: str) -> None:
         self._catalog = catalog
+        self._account = account
 
-    def add(self, pack: Pack, rows: Sequence[tuple[bytes, int, int]], stamp: Stamp | None) -> None:
-        """Record a pack that is stored whole, and where its chunks lie; what is known already stays as it is."""
+    def add(self, pack: SealedPack, stamp: Stamp | None) -> None:
+        """Record a pack that was just stored, and its chunks; where they lay before is forgotten.
+
+        Args:
+            pack: the pack.
+            stamp: the pack's, now that it is stored whole.
+        """
         with self._catalog.write() as connection:
-            insert_missing(connection, packs, [(pack.name, pack.size, now_ms())])
-            placed = [(digest, pack.name, offset, length) for digest, offset, length in rows]
-            insert_missing(connection, chunks, placed)
+            insert_missing(connection, packs, [(pack.name, len(pack.data), now_ms())])
+            placed = [
+                (self._account, digest, pack.name, offset, stored, length)
+                for digest, offset, stored, length in pack.rows
+            ]
+            insert_or_replace(connection, chunks, placed)
             _prove(connection, pack.name, stamp)
-
-    def forget(self, places: Mapping[bytes, Located]) -> None:
-        """Take out chunks that are not where they should be; their packs have to be proven whole again."""
-        with self._catalog.write() as connection:
-            for digest, place in places.items():
-                connection.execute(delete(chunks).where(chunks.c.digest == digest, chunks.c.pack_id == place.pack))
-            for pack in {place.pack for place in places.values()}:
-                _prove(connection, pack, None)
 
     def prove(self, pack: str, stamp: Stamp) -> None:
         """Record what a pack's stamp was before the pack was read and found whole."""
@@ -57,7 +60,7 @@ class CatalogChunkIndex:
         with self._catalog.read() as connection:
             for batch in _batches(names):
                 rows = connection.execute(select(pack_proofs).where(pack_proofs.c.pack_id.in_(batch)))
-                found |= {name: Stamp(size, changed_ns) for name, size, changed_ns in rows}
+                found |= {name: (size, changed_ns) for name, size, changed_ns in rows}
         return found
 
     def holders(self, digests: Collection[bytes]) -> tuple[set[str], int]:
@@ -68,7 +71,7 @@ class CatalogChunkIndex:
         with self._catalog.read() as connection:
             # In order, neighbours lie on the same page.
             for batch in _batches(sorted(digests)):
-                for pack, count in connection.execute(counted.where(chunks.c.digest.in_(batch))):
+                for pack, count in connection.execute(counted.where(self._are(batch))):
                     found.add(pack)
                     known += count
         return found, known
@@ -76,13 +79,15 @@ class CatalogChunkIndex:
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         """Return where chunks lie; those that no pack holds are absent."""
         found: dict[bytes, Located] = {}
+        placed = select(chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored, chunks.c.length)
         with self._catalog.read() as connection:
             for batch in _batches(digests):
-                for digest, pack, offset, length in connection.execute(
-                    select(chunks).where(chunks.c.digest.in_(batch))
-                ):
-                    found[digest] = Located(pack, offset, length)
+                for digest, *place in connection.execute(placed.where(self._are(batch))):
+                    found[digest] = Located(*place)
         return found
+
+    def _are(self, digests: Collection[bytes]) -> ColumnElement[bool]:
+        return (chunks.c.account == self._account) & chunks.c.digest.in_(digests)
 
 
 def _prove(connection: Connection, pack: str, stamp: Stamp | None) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateColumn
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import forks
 
+from .accountchunks import ACCOUNT_CHUNKS, give_chunks_to_accounts
 from .errors import CatalogError
 from .schema import SCHEMA, chunks, contexts, files, keys, lifecycles, meta, metadata, nodes, packs, revisions, tasks
 from .sqlite import BUSY, explained, open_engine, refuse_writes
@@ -122,6 +123,8 @@ class Catalog:
                         "use the newer ctxmgr that wrote it"
                     )
                 if int(found) < SCHEMA:
+                    if int(found) < ACCOUNT_CHUNKS:
+                        give_chunks_to_accounts(connection)
                     metadata.create_all(connection)
                     _add_columns(connection, tasks)
                     connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))

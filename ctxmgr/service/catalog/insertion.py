@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
-__all__ = ["bulk_insert", "insert_missing"]
+__all__ = ["bulk_insert", "insert_missing", "insert_or_replace"]
 
 
 def bulk_insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -21,6 +21,13 @@ def bulk_insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert the rows whose primary key is not there yet, and leave the others as they are."""
     _insert_rows(connection, table, rows, " ON CONFLICT DO NOTHING")
+
+
+def insert_or_replace(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows in the place of those that have the same primary key."""
+    key = ", ".join(column.name for column in table.primary_key)
+    values = (f'"{column.name}" = excluded."{column.name}"' for column in table.columns if not column.primary_key)
+    _insert_rows(connection, table, rows, f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(values)}")
 
 
 def _insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], suffix: str) -> None:

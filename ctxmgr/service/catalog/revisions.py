@@ -17,7 +17,17 @@ from .contexts import missing
 from .insertion import bulk_insert
 from .schema import contexts, files, revisions
 
-__all__ = ["commit", "digests_of", "ever_held", "head_of", "held_head", "manifest", "rows_below", "uploaded_since"]
+__all__ = [
+    "chunks_below",
+    "commit",
+    "digests_of",
+    "ever_held",
+    "head_of",
+    "held_head",
+    "manifest",
+    "rows_below",
+    "uploaded_since",
+]
 
 _DIGEST = 32
 PARENT_MODE = 0o755
@@ -54,6 +64,19 @@ def manifest(connection: Connection, context_id: str, mount: str, *, revision: i
     rows = select(files.c.path, *_ENTRY).where(_visible(context_id, revision), *_below(files, prefix))
     found = _entries(connection.execute(rows), prefix)
     _add_parents(found)
+    return found
+
+
+def chunks_below(connection: Connection, context_id: str, mounts: Iterable[str]) -> set[bytes]:
+    """Return the chunks of all that a context holds now below some mount paths."""
+    found: set[bytes] = set()
+    for mount in mounts:
+        below = _below(files, context_prefix(mount))
+        for joined in connection.execute(select(files.c.chunks).where(_current(context_id), *below)).scalars():
+            if len(joined) == _DIGEST:
+                found.add(joined)
+            else:
+                found.update(digests_of(joined))
     return found
 
 

@@ -36,8 +36,9 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 3
-"""2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default."""
+SCHEMA = 4
+"""2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
+chunks to accounts, and stores them compressed."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -101,12 +102,15 @@ packs = Table(
     Column("size", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
 )
+# Which chunks are there is answered for each account by itself: nobody gets content by knowing its name.
 chunks = Table(
     "chunks",
     metadata,
+    Column("account", String(64), primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("pack_id", String(64), nullable=False),
     Column("offset", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import obstore
 from blake3 import blake3
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
-from ctxmgr.engine.content.packs import TAIL_SIZE, ChunkRow, Pack, Stamp, parse_table, table_size
+from ctxmgr.engine.content.packs import ChunkRow, Located, table_of
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
@@ -23,12 +23,32 @@ from ctxmgr.oserrors import described
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["BlobStore"]
+__all__ = ["BlobStore", "Pack", "Stamp"]
 
 _PREFIX: Final = "packs"
 _UNFINISHED: Final = "unfinished"
 _ABANDONED_SECONDS: Final = 24 * 3600
 _HEX: Final = frozenset("0123456789abcdef")
+_READ_SIZE: Final = 8 << 20
+# Reading a hole costs less than another request, up to about this many bytes.
+_HOLE_SIZE: Final = 64 << 10
+
+
+class Pack(NamedTuple):
+    """A pack that is stored: its name, which is the BLAKE3-256 of it in hexadecimal digits, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+class Stamp(NamedTuple):
+    """What shows, without reading a pack, that it is as it was: its size and the time of its last change.
+
+    For a local file the time is the inode's, which no program can set back.
+    """
+
+    size: int
+    changed_ns: int
 
 
 class BlobStore:
@@ -127,6 +147,20 @@ class BlobStore:
             raise ContentError(f"pack {name} is cut off: bytes {start} to {end} gave only {len(data)}")
         return data
 
+    def read_chunks(self, places: Sequence[Located]) -> list[memoryview]:
+        """Read chunks as they are stored, in the order given; what lies together is read together.
+
+        Raises:
+            ContentError: as `read`.
+        """
+        found: dict[Located, memoryview] = {}
+        for run in _runs(sorted(set(places))):
+            pack, start, *_ = run[0]
+            data = self.read(pack, start, max(place.offset + place.stored for place in run))
+            for place in run:
+                found[place] = data[place.offset - start : place.offset - start + place.stored]
+        return [found[place] for place in places]
+
     def packs(self) -> Iterator[Pack]:
         """List every pack that is stored, without opening any."""
         try:
@@ -144,13 +178,7 @@ class BlobStore:
         Raises:
             ContentError: the pack is missing or damaged.
         """
-        if pack.size < TAIL_SIZE:
-            raise ContentError(f"pack {pack.name} is cut off: it has {pack.size} bytes")
-        tail = pack.size - TAIL_SIZE
-        start = tail - table_size(pack.name, bytes(self.read(pack.name, tail, pack.size)))
-        if start < 0:
-            raise ContentError(f"the table of pack {pack.name} is longer than the pack")
-        return parse_table(pack.name, bytes(self.read(pack.name, start, tail)), start)
+        return table_of(pack.name, pack.size, lambda start, end: self.read(pack.name, start, end))
 
     def verify(self, pack: Pack) -> None:
         """Read a whole pack and compare it with its name.
@@ -160,6 +188,24 @@ class BlobStore:
         """
         if blake3(self.read(pack.name, 0, pack.size)).hexdigest() != pack.name:
             raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
+
+
+def _runs(places: Sequence[Located]) -> Iterator[list[Located]]:
+    """Cut places in the order of packs and offsets into runs, each worth one read."""
+    run: list[Located] = []
+    end = 0
+    for place in places:
+        if run and (
+            place.pack != run[0].pack
+            or place.offset > end + _HOLE_SIZE
+            or place.offset + place.stored > run[0].offset + _READ_SIZE
+        ):
+            yield run
+            run = []
+        end = max(end, place.offset + place.stored) if run else place.offset + place.stored
+        run.append(place)
+    if run:
+        yield run
 
 
 def _key(name: str) -> str:

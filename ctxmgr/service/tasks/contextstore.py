@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ctxmgr.engine.content.store import PackStore
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.projection import Origins
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.service.catalog import revisions, sessions, tasks
-from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.origins import read_origins
+from ctxmgr.service.storage.blobstore import BlobStore
+
+from .contentstore import CatalogContentStore
 
 __all__ = ["CatalogContextStore"]
 
 
 class CatalogContextStore:
-    """The ``ContextStore`` on a catalog and the packs beside it."""
+    """The ``ContextStore`` of one account, on a catalog and the packs beside it."""
 
-    def __init__(self, catalog: Catalog, packs: PackStore) -> None:
-        self.packs = packs
-        self.chunks = CatalogChunkIndex(catalog)
+    def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
+        self.content = CatalogContentStore(catalog, packs, account)
         self._catalog = catalog
 
     def start(self, task: Task) -> None:
@@ -53,6 +53,11 @@ class CatalogContextStore:
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
         with self._catalog.read() as connection:
             return any(revisions.ever_held(connection, context_id, path) for path in paths)
+
+    def lost(self, context_id: str, paths: Sequence[str]) -> set[bytes]:
+        with self._catalog.read() as connection:
+            referred_to = revisions.chunks_below(connection, context_id, paths)
+        return self.content.missing(referred_to)
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
         with self._catalog.write() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
@@ -13,10 +14,24 @@ from ctxmgr.service.catalog import sessions
 from ctxmgr.service.catalog.schema import tasks
 from ctxmgr.service.catalog.tasks import CLEAR, RESTORE, WAITING, fail, progress_values, task_of
 
-__all__ = ["are_left", "leave", "take_over"]
+__all__ = ["Queued", "are_left", "leave", "take_over"]
 
 NOBODY = ""
 _LEFT = (tasks.c.node_id == NOBODY) & tasks.c.finished_ms.is_(None)
+
+
+class Queued(NamedTuple):
+    """A task to be run.
+
+    Attributes:
+        account: whose it is.
+        task: what is to be done.
+        root: its session's root; the context's id for a task without a session.
+    """
+
+    account: str
+    task: Task
+    root: str
 
 
 def leave(connection: Connection, node_id: str, only: Collection[str] | None = None) -> None:
@@ -37,12 +52,11 @@ def are_left(connection: Connection) -> bool:
     return connection.execute(select(tasks.c.id).where(_LEFT).limit(1)).first() is not None
 
 
-def take_over(connection: Connection, node_id: str) -> list[tuple[Task, str]]:
+def take_over(connection: Connection, node_id: str) -> list[Queued]:
     """Make a node the owner of all tasks that were left; those whose session is gone fail.
 
     Returns:
-        the tasks that are to be run now, in the order they were queued, each with its session's root (the context's
-        id for one without a session).
+        the tasks that are to be run now, in the order they were queued.
     """
     taken = []
     for row in connection.execute(select(tasks).where(_LEFT).order_by(tasks.c.number)).all():
@@ -52,7 +66,7 @@ def take_over(connection: Connection, node_id: str) -> list[tuple[Task, str]]:
             continue
         task = replace(task_of(row), node_id=node_id)
         try:
-            taken.append((task, _root(connection, row.account, task)))
+            taken.append(Queued(row.account, task, _root(connection, row.account, task)))
         except ServiceError as error:
             fail(connection, task.id, node_id, error.message)
     return taken

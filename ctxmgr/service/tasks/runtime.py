@@ -15,6 +15,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
@@ -35,6 +36,7 @@ from ctxmgr.service.storage.signing import Signer, load_key
 from . import cleanup, resuming
 from .contextstore import CatalogContextStore
 from .nodes import Node
+from .resuming import Queued
 from .watch import Listeners
 from .workers import Workers
 
@@ -56,25 +58,25 @@ class Queue:
 
     connection: Connection
     node_id: str
-    added: list[tuple[Task, str]]
+    added: list[Queued]
 
     def add(self, session: SessionRow, binding: BindingRow, mode: str, path: str = "", *, discard: bool = False) -> str:
         """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
         path = path or binding.path
         task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, path, discard=discard)
         if new:
-            self.added.append((task, session.root))
+            self.added.append(Queued(session.account, task, session.root))
         return task.id
 
     def add_change(self, account: str, context_id: str, mode: str, *, revision: int = 0) -> str:
         """Queue a clear or a restore of a context, and return its task's id."""
         task = tasks.queue_change(self.connection, self.node_id, account, context_id, mode, revision=revision)
-        self.added.append((task, context_id))
+        self.added.append(Queued(account, task, context_id))
         return task.id
 
 
 class Runtime:
-    """See the module. ``catalog``, ``folder``, ``syncs``, ``signer`` and ``listeners`` are what actions work with.
+    """See the module. ``catalog``, ``folder``, ``signer`` and ``listeners`` are what actions work with.
 
     Attributes:
         roots: by account, the real paths of the directories in and below which sessions may have their roots; None
@@ -91,8 +93,9 @@ class Runtime:
         self.folder = folder
         self.catalog = catalog
         self.node = node
-        self._store = CatalogContextStore(catalog, BlobStore.open(folder.blobs))
-        self.syncs = Syncs(self._store, folder)
+        self._packs = BlobStore.open(folder.blobs)
+        self._stores: dict[str, CatalogContextStore] = {}
+        self._archives = ArchiveCache(folder.archives)
         self.listeners = Listeners()
         self.signer = signer
         self.closed = False
@@ -153,8 +156,8 @@ class Runtime:
             with self.catalog.write() as connection:
                 queue = Queue(connection, self.node.id, [])
                 yield queue
-            for task, root in queue.added:
-                self._begin(task, root)
+            for queued in queue.added:
+                self._begin(queued)
 
     def check_open(self) -> None:
         """Check that the runtime can be used.
@@ -167,6 +170,16 @@ class Runtime:
             raise ServiceError("ServiceUnavailable.Forked", problem)
         if self.closed:
             raise ServiceError("ServiceUnavailable.Closed", "the service was closed: open it again")
+
+    def store(self, account: str) -> CatalogContextStore:
+        """Return what keeps the contexts of an account, and their content."""
+        if account not in self._stores:
+            self._stores[account] = CatalogContextStore(self.catalog, self._packs, account)
+        return self._stores[account]
+
+    def syncs(self, account: str) -> Syncs:
+        """Return what syncs the contexts of an account."""
+        return Syncs(self.store(account), self.folder, account)
 
     def end_lost_tasks(self, *, now: bool = False) -> None:
         """Fail the tasks that nobody runs any more: of processes that died, and of this one. Run those that were left.
@@ -252,25 +265,27 @@ class Runtime:
                 return
         with self.catalog.write() as connection:
             taken = resuming.take_over(connection, self.node.id)
-        self._taken.update(task.id for task, _ in taken)
-        for task, root in taken:
-            self._begin(task, root)
+        self._taken.update(queued.task.id for queued in taken)
+        for queued in taken:
+            self._begin(queued)
 
-    def _begin(self, task: Task, root: str) -> None:
-        self._live[task.id] = Monitor(partial(self._store.report, task))
+    def _begin(self, queued: Queued) -> None:
+        task = queued.task
+        self._live[task.id] = Monitor(partial(self.store(queued.account).report, task))
         try:
-            self._workers.submit(joined(root, task.mount), partial(self._run, task, root))
+            self._workers.submit(joined(queued.root, task.mount), partial(self._run, queued))
         except BaseException:
             # No thread could be made, or someone pressed Ctrl-C: the task is lost, and found to be by the next look.
             del self._live[task.id]
             raise
 
-    def _run(self, task: Task, root: str) -> None:
+    def _run(self, queued: Queued) -> None:
+        task = queued.task
         try:
             if task.mode in (tasks.CLEAR, tasks.RESTORE):
                 self._change(task)
             else:
-                self.syncs.run(task, root, self._live[task.id])
+                self.syncs(queued.account).run(task, queued.root, self._live[task.id])
         except TaskInterrupted:
             if self.closed:
                 # It has not ended: close decides what becomes of it.
@@ -311,7 +326,7 @@ class Runtime:
             return
         try:
             self._cleanup.run()
-            self.syncs.archives.forget_old()
+            self._archives.forget_old()
             with self.catalog.read() as connection:
                 if lifecycle.has_rules(connection):
                     self.sweeper.begin()

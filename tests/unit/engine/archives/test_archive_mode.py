@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from ctxmgr.engine.archives.archives import Archives
+from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.archives.streams import store as store_content
-from ctxmgr.engine.content.chunks import PackWriter
+from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.manifest.entries import FILE, LINK, Entry
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import revisions
 from ctxmgr.service.catalog.schema import files
 from ctxmgr.service.storage.blobstore import BlobStore
-from tests.support.memoryindex import MemoryIndex
+from tests.support.memorycontent import MemoryContent
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
 ARCHIVE: dict[str, object] = {"uploadPolicy": {"uploadMode": "Archive"}}
@@ -229,7 +230,7 @@ def test_a_pack_is_a_tar_that_other_programs_read(door: Door, tmp_path: Path) ->
     engine = door.service._runtime
     with engine.catalog.read() as connection:
         entry = revisions.manifest(connection, context, "/")[PACK.encode()]
-    ((_, pieces),) = engine.syncs.reader().contents({b"": entry})
+    ((_, pieces),) = BlobReader(engine.store("local").content).contents({b"": entry})
     plain = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(b"".join(pieces))).read()
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
         assert sorted(archive.getnames()) == ["a", "b"]
@@ -254,8 +255,7 @@ def test_what_is_known_of_archives_is_forgotten_when_nobody_asks(tmp_path: Path)
     for name, age in (("old", 40), ("young", 1)):
         (folder / name).touch()
         os.utime(folder / name, (time.time() - age * 86400,) * 2)
-    archives = Archives(folder, BlobStore.open(tmp_path / "blobs"), MemoryIndex())
-    archives.forget_old()
+    ArchiveCache(folder).forget_old()
     assert os.listdir(folder) == ["young"]
 
 
@@ -274,15 +274,15 @@ def test_packing_and_unpacking_is_the_identity(
     tmp_path_factory: pytest.TempPathFactory, files: dict[bytes, tuple[int, int, bytes]], links: dict[bytes, bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("packs")
-    store, index = BlobStore.open(folder / "blobs"), MemoryIndex()
-    writer = PackWriter(store, index)
+    stored = MemoryContent(BlobStore.open(folder / "blobs"))
+    writer = PackWriter(stored)
     members = {name: Entry(LINK, 0o777, 7, target=target) for name, target in links.items()}
     for name, (mode, mtime_ns, content) in files.items():
         members[name] = Entry(FILE, mode, mtime_ns, *store_content(io.BytesIO(content), writer))
     writer.flush()
-    entry = Archives(folder / "one", store, index).pack(members, writer, lambda: None)
+    entry = Archives(ArchiveCache(folder / "one"), stored, "").pack(members, writer, lambda: None)
     writer.flush()
-    assert Archives(folder / "two", store, index).members(b"p", entry, lambda: None) == members
+    assert Archives(ArchiveCache(folder / "two"), stored, "").members(b"p", entry, lambda: None) == members
 
 
 def test_a_pack_whose_chunks_are_those_of_another_is_not_unpacked(door: Door, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.scan import scan
 from ctxmgr.engine.workspace.state import WorkspaceState
 from ctxmgr.service.storage.blobstore import BlobStore
-from tests.support.memoryindex import MemoryIndex
+from tests.support.memorycontent import MemoryContent
 
 
 class Store:
@@ -39,11 +39,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.store = BlobStore.open(folder / "blobs")
-        self.index = MemoryIndex()
+        self.content = MemoryContent(BlobStore.open(folder / "blobs"))
 
     def unpack(self, content: bytes, suffix: bytes, check: Callable[[], None] = lambda: None) -> dict[bytes, Entry]:
-        writer = PackWriter(self.store, self.index)
+        writer = PackWriter(self.content)
         pieces = (memoryview(content)[at : at + 1000] for at in range(0, len(content), 1000))
         found = unpack(pieces, suffix, writer, self.folder, check)
         writer.flush()
@@ -53,7 +52,7 @@ class Store:
         """Write it as a download does."""
         root.mkdir()
         scanned = scan(root, WorkspaceState())
-        apply(root, plan({}, {}, found, mode="download"), scanned, BlobReader(self.store, self.index))
+        apply(root, plan({}, {}, found, mode="download"), scanned, BlobReader(self.content))
 
 
 @pytest.fixture

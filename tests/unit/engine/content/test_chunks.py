@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+import zstandard
 from blake3 import blake3
 
-from ctxmgr.engine.content.chunks import BlobReader, ChunkRow, Located, Pack, PackWriter
-from ctxmgr.engine.content.packs import Stamp
+from ctxmgr.engine.content.chunks import BlobReader, PackWriter
+from ctxmgr.engine.content.packs import SealedPack, seal
 from ctxmgr.engine.manifest.entries import FILE, Entry
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.service.storage.blobstore import BlobStore
-from tests.support.memoryindex import MemoryIndex
+from tests.support.memorycontent import MemoryContent
 
 
 @pytest.fixture(params=["folder", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     return BlobStore.open(tmp_path / "blobs" if request.param == "folder" else "memory:///")
+
+
+@pytest.fixture
+def content(store: BlobStore) -> MemoryContent:
+    return MemoryContent(store)
 
 
 def digest(data: bytes) -> bytes:
@@ -32,13 +38,12 @@ def entry(*chunks: bytes) -> Entry:
     return Entry(FILE, 0o644, 1, len(whole), digest(whole), tuple(digest(chunk) for chunk in chunks))
 
 
-def read(store: BlobStore, index: MemoryIndex, files: dict[bytes, Entry]) -> dict[bytes, bytes]:
-    return {path: b"".join(pieces) for path, pieces in BlobReader(store, index).contents(files)}
+def read(content: MemoryContent, files: dict[bytes, Entry]) -> dict[bytes, bytes]:
+    return {path: b"".join(pieces) for path, pieces in BlobReader(content).contents(files)}
 
 
-def test_what_was_stored_is_read_back(store: BlobStore) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index, pack_size=1000)
+def test_what_was_stored_is_read_back(content: MemoryContent) -> None:
+    writer = PackWriter(content, pack_size=1000)
     noise = random.Random(1)
     chunks = [noise.randbytes(noise.randrange(1, 400)) for _ in range(100)]
     for chunk in chunks:
@@ -49,99 +54,131 @@ def test_what_was_stored_is_read_back(store: BlobStore) -> None:
     files[b"backwards"] = entry(*reversed(chunks))
     files[b"repeated"] = entry(*chunks[:3] * 3)
     files[b"empty"] = entry()
-    contents = read(store, index, files)
+    contents = read(content, files)
     assert contents.keys() == files.keys()
     assert all(digest(contents[path]) == files[path].digest for path in files)
-    assert len(list(store.packs())) > 10
+    assert len(list(content.packs.packs())) > 10
 
 
-def test_nothing_is_in_the_index_before_it_is_in_the_store(store: BlobStore) -> None:
-    class Watchful(MemoryIndex):
-        def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None = None) -> None:
-            assert pack in list(store.packs())
-            super().add(pack, chunks, stamp)
+class Ledger(MemoryContent):
+    """A store that says what was put into it, as often as it was."""
 
-    index = Watchful()
-    writer = PackWriter(store, index)
-    writer.add(b"x")
-    assert not index.locate([digest(b"x")])
-    writer.flush()
-    assert index.locate([digest(b"x")])
-
-
-class Ledger(MemoryIndex):
-    """An index that says what was stored, as often as it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, packs: BlobStore) -> None:
+        super().__init__(packs)
         self.stored: list[bytes] = []
 
-    def add(self, pack: Pack, chunks: Sequence[ChunkRow], stamp: Stamp | None = None) -> None:
-        self.stored += [digest for digest, _, _ in chunks]
-        super().add(pack, chunks, stamp)
+    def put(self, pack: SealedPack) -> None:
+        self.stored += [digest for digest, *_ in pack.rows]
+        super().put(pack)
 
 
 def test_a_chunk_is_stored_once(store: BlobStore) -> None:
-    index = Ledger()
+    ledger = Ledger(store)
     for _ in range(2):
-        writer = PackWriter(store, index)
+        writer = PackWriter(ledger)
         for chunk in (b"one", b"two", b"one"):
             writer.add(chunk)
         writer.flush()
-    assert index.stored == [digest(b"one"), digest(b"two")]
+    assert ledger.stored == [digest(b"one"), digest(b"two")]
     assert len(list(store.packs())) == 1
 
 
 def test_an_interrupted_upload_goes_on_where_it_stopped(store: BlobStore) -> None:
-    index = Ledger()
-    chunks = [bytes([number]) * 100 for number in range(50)]
-    killed = PackWriter(store, index, pack_size=1000)
+    ledger = Ledger(store)
+    noise = random.Random(1)
+    chunks = [noise.randbytes(100) for _ in range(50)]
+    killed = PackWriter(ledger, pack_size=1000)
     for chunk in chunks:
         killed.add(chunk)
-    assert index.stored
-    successor = PackWriter(store, index, pack_size=1000)
+    assert ledger.stored
+    successor = PackWriter(ledger, pack_size=1000)
     for chunk in chunks:
         successor.add(chunk)
     successor.flush()
-    assert index.stored == [digest(chunk) for chunk in chunks]
-    assert digest(read(store, index, {b"x": entry(*chunks)})[b"x"]) == entry(*chunks).digest
+    assert ledger.stored == [digest(chunk) for chunk in chunks]
+    assert digest(read(ledger, {b"x": entry(*chunks)})[b"x"]) == entry(*chunks).digest
 
 
-def test_an_index_lost_can_be_rebuilt_from_the_packs(store: BlobStore) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index, pack_size=100)
+def test_an_index_lost_can_be_rebuilt_from_the_packs(store: BlobStore, content: MemoryContent) -> None:
+    writer = PackWriter(content, pack_size=100)
     chunks = [b"%d" % number * 30 for number in range(20)]
     for chunk in chunks:
         writer.add(chunk)
     writer.flush()
-    rebuilt = MemoryIndex()
+    rebuilt = MemoryContent(store)
     for pack in store.packs():
         store.verify(pack)
-        rebuilt.add(pack, store.table(pack))
+        rebuilt.add(pack.name, store.table(pack))
     wanted = [digest(chunk) for chunk in chunks]
-    assert rebuilt.locate(wanted) == index.locate(wanted)
+    assert rebuilt.locate(wanted) == content.locate(wanted)
 
 
-class Stubborn:
+def test_a_pack_of_the_first_version_is_read(content: MemoryContent) -> None:
+    data = bytes.fromhex(
+        "6f6e6574687265659292c420d33fb48ab5adff269ae172b29a6913ff04f6f266207a7a8e976f2ecd571d44920392c420dbec0e689fb63bd7"
+        "29147727129d854e9d590ab620a18bbbcb3317d268d6fd7205490000006374787061636b31"
+    )
+    name = digest(data).hex()
+    content.packs.put(name, data)
+    (pack,) = content.packs.packs()
+    content.packs.verify(pack)
+    content.add(name, content.packs.table(pack))
+    assert read(content, {b"x": entry(b"one", b"three")}) == {b"x": b"onethree"}
+
+
+def test_what_does_not_get_smaller_is_stored_as_it_is_and_the_rest_compressed(content: MemoryContent) -> None:
+    writer = PackWriter(content)
+    noise, text = random.Random(1).randbytes(5000), b"a line like others\n" * 300
+    for chunk in (noise, text):
+        writer.add(chunk)
+    writer.flush()
+    (one, other) = (content.chunks[digest(chunk)] for chunk in (noise, text))
+    assert (one.stored, one.length) == (5000, 5000)
+    assert other.stored < other.length / 20
+    assert read(content, {b"x": entry(noise, text)}) == {b"x": noise + text}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        zstandard.compress(bytes(100)),
+        zstandard.compress(bytes(9))[:-1],
+        zstandard.compress(bytes(9)) + b"more",
+        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(9)),
+        zstandard.compress(b"otherwise"),
+        b"no zstd",
+    ],
+    ids=["of another length", "cut off", "with something behind it", "without its length", "of others", "of none"],
+)
+def test_a_compressed_chunk_that_is_not_what_it_should_be_is_an_error(content: MemoryContent, stored: bytes) -> None:
+    pack = seal([stored], [(digest(bytes(9)), 0, len(stored), 9)])
+    content.put(pack)
+    with pytest.raises(ContentError, match=rf"'x' is damaged, in pack {pack.name}: chunk {digest(bytes(9)).hex()}"):
+        read(content, {b"x": entry(bytes(9))})
+
+
+def test_no_more_memory_is_taken_than_the_largest_chunk_has(content: MemoryContent) -> None:
+    bomb = zstandard.compress(bytes(64 << 20))
+    name = digest(bytes(64 << 20))
+    content.put(seal([bomb], [(name, 0, len(bomb), 64 << 20)]))
+    with pytest.raises(ContentError, match="does not expand to 67108864 bytes"):
+        read(content, {b"x": Entry(FILE, 0o644, 1, 64 << 20, name, (name,))})
+
+
+class Stubborn(MemoryContent):
     """A store that fails until it is told not to."""
 
-    def __init__(self, store: BlobStore) -> None:
-        self.store = store
-        self.failing = True
+    failing = True
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, pack: SealedPack) -> None:
         if self.failing:
             raise ContentError("the disk is full")
-        self.store.put(name, data)
-
-    def stamp(self, name: str) -> Stamp | None:
-        return self.store.stamp(name)
+        super().put(pack)
 
 
 def test_a_writer_that_failed_to_store_can_try_again(store: BlobStore) -> None:
-    index = MemoryIndex()
     stubborn = Stubborn(store)
-    writer = PackWriter(stubborn, index, pack_size=10)  # type: ignore[arg-type]  # all of the store that a writer uses
+    writer = PackWriter(stubborn, pack_size=10)
     chunks = [b"0123456789", b"abcdefghij", b"ABCDEFGHIJ"]
 
     def add_all() -> None:
@@ -153,7 +190,7 @@ def test_a_writer_that_failed_to_store_can_try_again(store: BlobStore) -> None:
     stubborn.failing = False
     add_all()
     writer.flush()
-    assert read(store, index, {b"x": entry(*chunks)}) == {b"x": b"".join(chunks)}
+    assert read(stubborn, {b"x": entry(*chunks)}) == {b"x": b"".join(chunks)}
 
 
 def test_a_failed_put_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,20 +238,22 @@ def damage(folder: Path, change: bytes | None) -> None:
 def test_damaged_content_is_an_error_that_names_the_file(
     tmp_path: Path, damaged: bytes | None, pieces: tuple[bytes, ...]
 ) -> None:
-    store, index = BlobStore.open(tmp_path), MemoryIndex()
-    writer = PackWriter(store, index)
+    content = MemoryContent(BlobStore.open(tmp_path))
+    writer = PackWriter(content)
     for piece in pieces:
         writer.add(piece)
     writer.flush()
     damage(tmp_path, damaged)
     with pytest.raises(ContentError, match=r"the content of 'd/x\.txt'"):
-        read(store, index, {b"d/x.txt": entry(*pieces)})
+        read(content, {b"d/x.txt": entry(*pieces)})
 
 
-@pytest.mark.parametrize("damaged", [b"", b"x" * 200, b"\xff\xff\xff\xffctxpack1", b"\x01\x00\x00\x00ctxpack1"])
+@pytest.mark.parametrize(
+    "damaged", [b"", b"x" * 200, b"\xff\xff\xff\xffctxpack2", b"\x01\x00\x00\x00ctxpack2", b"\x00" * 9 + b"ctxpack9"]
+)
 def test_a_damaged_pack_has_no_table(tmp_path: Path, damaged: bytes) -> None:
     store = BlobStore.open(tmp_path)
-    writer = PackWriter(store, MemoryIndex())
+    writer = PackWriter(MemoryContent(store))
     writer.add(b"content")
     writer.flush()
     damage(tmp_path, damaged)
@@ -227,19 +266,18 @@ def test_a_damaged_pack_has_no_table(tmp_path: Path, damaged: bytes) -> None:
 
 
 def test_content_that_is_not_stored_is_reported_before_anything_is_read(tmp_path: Path) -> None:
-    reader = BlobReader(BlobStore.open(tmp_path), MemoryIndex())
+    reader = BlobReader(MemoryContent(BlobStore.open(tmp_path)))
     with pytest.raises(ContentError, match=r"'x'.* is not stored"):
         reader.contents({b"x": entry(b"nowhere")})
 
 
-def test_content_of_the_wrong_length_is_reported(store: BlobStore) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index)
+def test_content_of_the_wrong_length_is_reported(content: MemoryContent) -> None:
+    writer = PackWriter(content)
     writer.add(b"content")
     writer.flush()
     wrong = Entry(FILE, 0o644, 1, 99, digest(b"content"), (digest(b"content"),))
     with pytest.raises(ContentError, match="7 bytes stored instead of 99"):
-        BlobReader(store, index).contents({b"x": wrong})
+        BlobReader(content).contents({b"x": wrong})
 
 
 @pytest.fixture
@@ -256,57 +294,57 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_files_that_lie_together_are_read_together(store: BlobStore, reads: list[int]) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index)
+def test_files_that_lie_together_are_read_together(content: MemoryContent, reads: list[int]) -> None:
+    writer = PackWriter(content)
     chunks = [b"%d" % number for number in range(500)]
     for chunk in chunks:
         writer.add(chunk)
     writer.flush()
-    read(store, index, {chunk: entry(chunk) for chunk in chunks if chunk != b"250"})
+    read(content, {chunk: entry(chunk) for chunk in chunks if chunk != b"250"})
     assert len(reads) == 1
 
 
 @pytest.mark.parametrize("as_one_file", [True, False])
-def test_no_read_is_larger_than_memory_is_meant_to_be(store: BlobStore, reads: list[int], as_one_file: bool) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index, pack_size=1 << 30)
-    chunks = [bytes([number]) * (1 << 20) for number in range(20)]
+def test_no_read_is_larger_than_memory_is_meant_to_be(
+    content: MemoryContent, reads: list[int], as_one_file: bool
+) -> None:
+    writer = PackWriter(content, pack_size=1 << 30)
+    noise = random.Random(1)
+    chunks = [bytes([number]) + noise.randbytes((1 << 20) - 1) for number in range(20)]
     for chunk in chunks:
         writer.add(chunk)
     writer.flush()
-    read(store, index, {b"x": entry(*chunks)} if as_one_file else {b"%d" % chunk[0]: entry(chunk) for chunk in chunks})
+    read(content, {b"x": entry(*chunks)} if as_one_file else {b"%d" % chunk[0]: entry(chunk) for chunk in chunks})
     assert reads == [8 << 20, 8 << 20, 4 << 20]
 
 
-def test_a_large_hole_between_two_files_is_not_read(store: BlobStore, reads: list[int]) -> None:
-    index = MemoryIndex()
-    writer = PackWriter(store, index)
-    for chunk in (b"before", b"hole" * 100_000, b"after"):
+def test_a_large_hole_between_two_files_is_not_read(content: MemoryContent, reads: list[int]) -> None:
+    writer = PackWriter(content)
+    for chunk in (b"before", random.Random(1).randbytes(100_000), b"after"):
         writer.add(chunk)
     writer.flush()
-    read(store, index, {b"a": entry(b"before"), b"b": entry(b"after")})
+    read(content, {b"a": entry(b"before"), b"b": entry(b"after")})
     assert reads == [6, 5]
 
 
 def test_a_chunk_that_waits_for_its_pack_is_not_stored_again(store: BlobStore) -> None:
-    index = Ledger()
-    writer = PackWriter(store, index)
+    ledger = Ledger(store)
+    writer = PackWriter(ledger)
     for number in (*range(1000), *range(1000)):
         writer.add(b"%d" % number)
     writer.flush()
-    assert len(index.stored) == 1000
+    assert len(ledger.stored) == 1000
 
 
-def test_a_question_to_the_index_is_about_many_chunks(store: BlobStore) -> None:
+def test_a_question_to_the_store_is_about_many_chunks(store: BlobStore) -> None:
     questions: list[int] = []
 
-    class Counting(MemoryIndex):
-        def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
+    class Counting(MemoryContent):
+        def missing(self, digests: Collection[bytes]) -> set[bytes]:
             questions.append(len(digests))
-            return super().locate(digests)
+            return super().missing(digests)
 
-    writer = PackWriter(store, Counting())
+    writer = PackWriter(Counting(store))
     for number in range(2500):
         writer.add(b"%d" % number)
     writer.flush()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ctxmgr.engine.content.packs import Pack
 from ctxmgr.service import ContextService
+from ctxmgr.service.storage.blobstore import Pack
 from tests.unit.service.servicedoor import Door, binding
 
 pytestmark = pytest.mark.slow
@@ -153,22 +153,6 @@ def test_a_single_file_that_is_uploaded_again_is_stored_again(
             damage(pack, 0.5)
 
 
-def test_bits_that_rot_without_a_trace_are_found_when_the_content_comes_again(
-    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = door.context()
-    files = fill(tmp_path / "here")
-    upload(door, context, tmp_path / "here")
-    (pack,) = packs(tmp_path)
-    store = door.service._runtime.syncs._store.packs
-    stamp = store.stamp(pack.name)
-    flip(pack, 0.5)
-    monkeypatch.setattr(store, "stamp", lambda name: stamp if name == pack.name else type(store).stamp(store, name))
-    os.utime(tmp_path / "here" / "large", ns=(1, 1))
-    assert upload(door, context, tmp_path / "here")["status"] == "Success"
-    assert restored(door, context, tmp_path / "there") == files
-
-
 def test_a_healed_pack_is_not_read_by_the_next_upload(
     door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +161,7 @@ def test_a_healed_pack_is_not_read_by_the_next_upload(
     upload(door, context, tmp_path / "here")
     flip(packs(tmp_path)[0], 0.5)
     upload(door, context, tmp_path / "here")
-    store = door.service._runtime.syncs._store.packs
+    store = door.service._runtime._packs
     monkeypatch.setattr(store, "read", lambda *args: pytest.fail("a pack was read"))
     assert upload(door, context, tmp_path / "here")["nothingToSync"]
 
@@ -191,7 +175,7 @@ def test_a_data_folder_that_was_copied_is_proven_once(
     (pack,) = packs(tmp_path)
     shutil.copyfile(pack, tmp_path / "copy")
     os.replace(tmp_path / "copy", pack)
-    store = door.service._runtime.syncs._store.packs
+    store = door.service._runtime._packs
     read: list[str] = []
     verify = store.verify
 
@@ -221,7 +205,7 @@ def test_two_uploads_at_once_heal_the_same_pack(door: Door, tmp_path: Path) -> N
         assert [restored(door, context, tmp_path / "there") for context in contexts] == [files] * 2
 
 
-@pytest.mark.parametrize("moment", ["BlobStore.put", "CatalogChunkIndex.forget", "CatalogChunkIndex.add"])
+@pytest.mark.parametrize("moment", ["BlobStore.put", "CatalogChunkIndex.add"])
 def test_an_upload_that_is_killed_while_it_heals_is_completed_by_the_next(tmp_path: Path, moment: str) -> None:
     program = """
         import os, sys, threading

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from blake3 import blake3
 
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
+from ctxmgr.engine.content.packs import Located, seal
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry, Manifest
 from ctxmgr.engine.manifest.errors import ContentError, HeadMoved
 from ctxmgr.engine.sync.changeset import RowChange
@@ -18,7 +22,7 @@ from ctxmgr.engine.sync.conflicts import Conflicts, MergeConflict
 from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
 from ctxmgr.errors import ServiceError
-from tests.support.contextstores import ADAPTERS, Keeper
+from tests.support.contextstores import ACCOUNT, ADAPTERS, Keeper
 
 FOLDER = Entry(DIRECTORY, 0o755, 1)
 A = Entry(FILE, 0o644, 2, 3, b"a" * 32, (b"a" * 32,))
@@ -34,7 +38,14 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 
 @pytest.fixture(params=list(ADAPTERS))
 def store(request: pytest.FixtureRequest, keeper: Keeper) -> Iterator[ContextStore]:
-    with ADAPTERS[request.param](keeper) as opened:
+    with ADAPTERS[request.param](keeper, ACCOUNT) as opened:
+        yield opened
+
+
+@pytest.fixture
+def another(request: pytest.FixtureRequest, store: ContextStore, keeper: Keeper) -> Iterator[ContextStore]:
+    """The store of another account."""
+    with ADAPTERS[request.node.callspec.params["store"]](keeper, "another") as opened:
         yield opened
 
 
@@ -65,39 +76,138 @@ def held(store: ContextStore, context: str, path: str = "/") -> tuple[int, dict[
     return origins.head, origins.rows[0]
 
 
+def stored(store: ContextStore, *chunks: bytes) -> Entry:
+    """Store the chunks of a file, and return its entry."""
+    writer = PackWriter(store.content)
+    digests = tuple(writer.add(chunk) for chunk in chunks)
+    writer.flush()
+    whole = b"".join(chunks)
+    return Entry(FILE, 0o644, 2, len(whole), blake3(whole).digest(), digests)
+
+
+def content(store: ContextStore, **files: Entry) -> dict[str, bytes]:
+    found = BlobReader(store.content).contents({os.fsencode(path): entry for path, entry in files.items()})
+    return {os.fsdecode(path): b"".join(pieces) for path, pieces in found}
+
+
+def damage(keeper: Keeper) -> None:
+    """Change a byte of each pack that is stored."""
+    for file in keeper.stored():
+        data = bytearray(file.read_bytes())
+        data[0] ^= 1
+        file.write_bytes(data)
+
+
 class TestContent:
     def test_what_is_stored_is_read_back(self, store: ContextStore) -> None:
-        writer = PackWriter(store.packs, store.chunks)
-        digest = writer.add(b"content")
-        writer.flush()
-        entry = Entry(FILE, 0o644, 0, 7, digest, (digest,))
-        found = BlobReader(store.packs, store.chunks).contents({b"a": entry})
-        assert [(path, b"".join(pieces)) for path, pieces in found] == [(b"a", b"content")]
+        small, large = stored(store, b"content"), stored(store, b"a" * 100_000, b"b" * 200_000, b"a" * 100_000)
+        assert content(store, small=small, large=large) == {
+            "small": b"content",
+            "large": b"a" * 100_000 + b"b" * 200_000 + b"a" * 100_000,
+        }
 
     def test_a_chunk_is_missing_until_its_pack_is_stored(self, store: ContextStore) -> None:
-        writer = PackWriter(store.packs, store.chunks)
-        digest = writer.add(b"content")
-        assert store.chunks.locate([digest, b"x" * 32]) == {}
+        writer = PackWriter(store.content)
+        chunk = writer.add(b"content")
+        assert store.content.missing([chunk, b"x" * 32]) == {chunk, b"x" * 32}
+        assert store.content.locate([chunk, b"x" * 32]) == {}
         writer.flush()
-        assert store.chunks.locate([digest, b"x" * 32]).keys() == {digest}
+        assert store.content.missing([chunk, b"x" * 32]) == {b"x" * 32}
+        assert store.content.locate([chunk, b"x" * 32]).keys() == {chunk}
+
+    def test_of_no_chunks_none_is_missing(self, store: ContextStore) -> None:
+        assert (store.content.missing([]), store.content.locate([]), list(store.content.read([]))) == (set(), {}, [])
 
     def test_more_chunks_than_fit_in_one_question_are_found(self, store: ContextStore) -> None:
-        writer = PackWriter(store.packs, store.chunks)
-        digests = [writer.add(b"%d" % number) for number in range(1_500)]
-        writer.flush()
-        assert store.chunks.locate(digests).keys() == set(digests)
+        entry = stored(store, *(b"%d" % number for number in range(1_500)))
+        assert store.content.locate(entry.chunks).keys() == set(entry.chunks)
+        assert store.content.missing(entry.chunks) == set()
+
+    def test_a_pack_that_is_stored_twice_is_stored(self, store: ContextStore) -> None:
+        digest = blake3(b"content").digest()
+        pack = seal([b"content"], [(digest, 0, 7, 7)])
+        for _ in range(2):
+            store.content.put(pack)
+        assert store.content.locate([digest]) == {digest: Located(pack.name, 0, 7, 7)}
+        assert content(store, a=Entry(FILE, 0o644, 0, 7, digest, (digest,))) == {"a": b"content"}
+
+    def test_chunks_are_read_as_they_are_stored_and_in_the_order_asked_for(self, store: ContextStore) -> None:
+        noise = random.Random(1)
+        chunks = [noise.randbytes(size) for size in (10, 300_000, 20, 5)]
+        for chunk in chunks[:2]:
+            stored(store, chunk)
+        stored(store, *chunks[2:])
+        wanted = [chunks[at] for at in (3, 0, 1, 2, 0)]
+        places = store.content.locate([blake3(chunk).digest() for chunk in wanted])
+        read = store.content.read([places[blake3(chunk).digest()] for chunk in wanted])
+        assert [bytes(piece) for piece in read] == wanted
 
     def test_a_pack_that_is_not_there_is_an_error(self, store: ContextStore) -> None:
         with pytest.raises(ContentError):
-            store.packs.read("0" * 64, 0, 1)
+            store.content.read([Located("0" * 64, 0, 1, 1)])
 
     def test_a_read_past_the_end_of_a_pack_is_an_error(self, store: ContextStore) -> None:
-        writer = PackWriter(store.packs, store.chunks)
-        digest = writer.add(b"content")
-        writer.flush()
-        place = store.chunks.locate([digest])[digest]
+        entry = stored(store, b"content")
+        (place,) = store.content.locate(entry.chunks).values()
         with pytest.raises(ContentError):
-            store.packs.read(place.pack, place.offset, place.offset + 1_000_000)
+            store.content.read([place._replace(stored=1_000_000, length=1_000_000)])
+
+    def test_what_another_account_has_stored_is_missing(self, store: ContextStore, another: ContextStore) -> None:
+        entry = stored(another, b"content")
+        assert store.content.missing(entry.chunks) == set(entry.chunks)
+        assert store.content.locate(entry.chunks) == {}
+        with pytest.raises(ContentError, match="is not stored"):
+            content(store, a=entry)
+
+    def test_what_two_accounts_store_alike_is_had_by_both(self, store: ContextStore, another: ContextStore) -> None:
+        for each in (store, another):
+            assert content(each, a=stored(each, b"content")) == {"a": b"content"}
+
+    def test_what_is_damaged_is_missing_until_it_is_stored_again(self, store: ContextStore, keeper: Keeper) -> None:
+        lost = stored(store, b"content")
+        damage(keeper)
+        kept = stored(store, b"more")
+        assert store.content.missing([*lost.chunks, *kept.chunks]) == set(lost.chunks)
+        with pytest.raises(ContentError, match="'a' is damaged"):
+            content(store, a=lost)
+        stored(store, b"content")
+        assert store.content.missing([*lost.chunks, *kept.chunks]) == set()
+        assert content(store, a=lost) == {"a": b"content"}
+
+    def test_what_is_deleted_is_missing_until_it_is_stored_again(self, store: ContextStore, keeper: Keeper) -> None:
+        lost = stored(store, b"content")
+        for file in keeper.stored():
+            file.unlink()
+        assert store.content.missing(lost.chunks) == set(lost.chunks)
+        with pytest.raises(ContentError, match="'a' can't be read"):
+            content(store, a=lost)
+        stored(store, b"content")
+        assert content(store, a=lost) == {"a": b"content"}
+
+
+class TestLost:
+    def test_nothing_is_lost_that_is_there(self, store: ContextStore, context: str, running: Task) -> None:
+        assert store.lost(context, ["/"]) == set()
+        store.commit(running, [change({b"a": stored(store, b"1", b"2"), b"d": FOLDER})], head=0)
+        assert store.lost(context, ["/"]) == set()
+
+    def test_what_is_damaged_is_lost_until_it_is_stored_again(
+        self, store: ContextStore, keeper: Keeper, context: str, running: Task
+    ) -> None:
+        store.commit(running, [change({b"a": stored(store, b"1", b"2"), b"b": stored(store, b"3")})], head=0)
+        damage(keeper)
+        digests = [blake3(chunk).digest() for chunk in (b"1", b"2", b"3")]
+        assert store.lost(context, ["/"]) == set(digests)
+        stored(store, b"2")
+        assert store.lost(context, ["/"]) == {digests[0], digests[2]}
+
+    def test_only_what_the_head_has_below_the_paths_counts(
+        self, store: ContextStore, keeper: Keeper, context: str, running: Task
+    ) -> None:
+        files = {name: stored(store, name) for name in (b"one/a", b"two/b", b"two/c", b"three/d")}
+        store.commit(running, [change(files), change({}, b"two/c", current=(b"two/c",))], head=0)
+        damage(keeper)
+        assert store.lost(context, ["/one", "/two"]) == {blake3(name).digest() for name in (b"one/a", b"two/b")}
 
 
 class TestOrigins:

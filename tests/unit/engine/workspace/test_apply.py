@@ -28,7 +28,7 @@ from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState
 from ctxmgr.service.storage.blobstore import BlobStore
-from tests.support.memoryindex import MemoryIndex
+from tests.support.memorycontent import MemoryContent
 from tests.unit.engine.manifest.test_merge import changes_nothing
 from tests.unit.engine.workspace.test_scan import Counted
 
@@ -37,8 +37,7 @@ class Context:
     """A context with its content, and the flows of an upload and a download as an executor runs them."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = BlobStore.open(folder)
-        self.index = MemoryIndex()
+        self.stored = MemoryContent(BlobStore.open(folder))
         self.head: dict[bytes, Entry] = {}
         self.past: list[dict[bytes, Entry]] = []
         self.journal = folder / "journal"
@@ -49,7 +48,7 @@ class Context:
 
     def upload(self, root: Path, state: WorkspaceState) -> WorkspaceState:
         remove_unfinished(str(root), self.journal)
-        writer = PackWriter(self.store, self.index)
+        writer = PackWriter(self.stored)
         found = scan(root, state, writer=writer, sweep=True)
         writer.flush()
         planned = plan(
@@ -68,18 +67,18 @@ class Context:
     def download(self, root: Path, state: WorkspaceState) -> WorkspaceState:
         planned, found = self.prepare(root, state)
         if planned.losers:
-            writer = PackWriter(self.store, self.index)
+            writer = PackWriter(self.stored)
             store_files(root, found, planned.losers, writer)
             writer.flush()
             before = self.head
             self.revise(planned.keep)
             self.past.append(self.head)
             self.head = before
-        written = apply(root, planned, found, BlobReader(self.store, self.index), journal=self.journal)
+        written = apply(root, planned, found, BlobReader(self.stored), journal=self.journal)
         return advance(planned, found, written, len(self.past))
 
     def content(self, entry: Entry) -> bytes:
-        ((_, pieces),) = BlobReader(self.store, self.index).contents({b"x": entry})
+        ((_, pieces),) = BlobReader(self.stored).contents({b"x": entry})
         return b"".join(pieces)
 
 
@@ -288,7 +287,7 @@ def test_what_the_user_changes_after_the_scan_is_never_overwritten_nor_removed(
     change(there / "x")
     before = manifest(there)
     with pytest.raises(WorkspaceChanged, match="'x'"):
-        apply(there, planned, found, BlobReader(context.store, context.index))
+        apply(there, planned, found, BlobReader(context.stored))
     assert equal(manifest(there), before)
     assert not leftovers(there)
     context.download(there, theirs)
@@ -308,7 +307,7 @@ def test_what_appears_after_the_scan_is_not_overwritten(context: Context, here: 
     planned, found = context.prepare(there, EMPTY)
     (there / "x").write_bytes(b"the user's")
     with pytest.raises(WorkspaceChanged, match=r"'x' .*appeared"):
-        apply(there, planned, found, BlobReader(context.store, context.index))
+        apply(there, planned, found, BlobReader(context.stored))
     assert (there / "x").read_bytes() == b"the user's"
     assert not leftovers(there)
 
@@ -321,7 +320,7 @@ def test_a_directory_that_got_something_new_is_not_removed(context: Context, her
     planned, found = context.prepare(there, theirs)
     (there / "d/new").write_bytes(b"the user's")
     with pytest.raises(WorkspaceChanged, match=r"'d' .*something new"):
-        apply(there, planned, found, BlobReader(context.store, context.index))
+        apply(there, planned, found, BlobReader(context.stored))
     context.download(there, theirs)
     assert (there / "d/new").read_bytes() == b"the user's"
 
@@ -347,7 +346,7 @@ def test_nothing_happens_behind_a_link_that_took_a_directory_place(
     (there / "d").symlink_to(tmp_path / "outside")
     before = manifest(tmp_path / "outside")
     with pytest.raises(WorkspaceChanged, match=r"'d' .*symbolic link"):
-        apply(there, planned, found, BlobReader(context.store, context.index))
+        apply(there, planned, found, BlobReader(context.stored))
     assert equal(manifest(tmp_path / "outside"), before)
 
 
@@ -373,7 +372,7 @@ def test_no_path_leads_out_of_the_root(context: Context, there: Path, path: byte
     (there / "a").mkdir()
     planned = Plan(write={path: entry})
     with pytest.raises(WorkspaceError, match="leads astray"):
-        apply(there, planned, scan(there, EMPTY), BlobReader(context.store, context.index))
+        apply(there, planned, scan(there, EMPTY), BlobReader(context.stored))
     assert manifest(there).keys() == {b"a"}
     assert not (there.parent / "x").exists()
 
@@ -530,7 +529,7 @@ def test_progress_is_told_and_can_stop_the_work(context: Context, here: Path, th
     (here / "link").symlink_to("x")
     context.upload(here, EMPTY)
     planned, found = context.prepare(there, EMPTY)
-    reader = BlobReader(context.store, context.index)
+    reader = BlobReader(context.stored)
 
     def stop(files: int, size: int) -> None:
         raise KeyboardInterrupt
@@ -592,13 +591,13 @@ def test_an_upload_killed_at_any_moment_leaves_nothing_wrong_and_is_completed_by
     for number in range(5):
         (here / str(number)).write_bytes(bytes([number]) * 400_000)
     with mortal(monkeypatch, moment):
-        writer = PackWriter(context.store, context.index, pack_size=1_000_000)
+        writer = PackWriter(context.stored, pack_size=1_000_000)
         scan(here, EMPTY, writer=writer)
         writer.flush()
     entries = manifest(here)
-    known = context.index.locate({digest for entry in entries.values() for digest in entry.chunks}).keys()
+    known = context.stored.locate({digest for entry in entries.values() for digest in entry.chunks}).keys()
     stored = {path: entry for path, entry in entries.items() if known >= set(entry.chunks)}
-    for path, pieces in BlobReader(context.store, context.index).contents(stored):
+    for path, pieces in BlobReader(context.stored).contents(stored):
         assert b"".join(pieces) == (here / os.fsdecode(path)).read_bytes()
     assert context.head == {}
     context.upload(here, EMPTY)
@@ -624,7 +623,7 @@ def test_a_download_killed_at_any_moment_is_completed_by_the_next(
     (there / "own").write_bytes(b"the user's")
     planned, found = context.prepare(there, theirs)
     with mortal(monkeypatch, moment):
-        apply(there, planned, found, BlobReader(context.store, context.index), journal=context.journal)
+        apply(there, planned, found, BlobReader(context.stored), journal=context.journal)
     context.download(there, theirs)
     assert not leftovers(there)
     assert not context.journal.exists()
@@ -642,7 +641,7 @@ def test_an_upload_after_a_killed_restore_changes_nothing_in_the_context(
     context.upload(here, EMPTY)
     planned, found = context.prepare(there, EMPTY)
     with mortal(monkeypatch, moment):
-        apply(there, planned, found, BlobReader(context.store, context.index), journal=context.journal)
+        apply(there, planned, found, BlobReader(context.stored), journal=context.journal)
     (there / "d").mkdir(exist_ok=True)
     (there / "d").chmod((here / "d").stat().st_mode)
     context.upload(there, EMPTY)

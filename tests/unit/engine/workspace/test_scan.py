@@ -22,7 +22,7 @@ from ctxmgr.engine.workspace.dirfd import Tree
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState
 from ctxmgr.service.storage.blobstore import BlobStore
-from tests.support.memoryindex import MemoryIndex
+from tests.support.memorycontent import MemoryContent
 
 
 @pytest.fixture
@@ -201,22 +201,22 @@ def test_a_large_file_is_cut_where_its_content_says(root: Path, tmp_path: Path) 
     body = random.Random(1).randbytes(6 << 20)
     (root / "one").write_bytes(body)
     (root / "two").write_bytes(b"inserted" + body)
-    store, index = BlobStore.open(tmp_path / "blobs"), MemoryIndex()
-    writer = PackWriter(store, index)
+    content = MemoryContent(BlobStore.open(tmp_path / "blobs"))
+    writer = PackWriter(content)
     found = scan(root, WorkspaceState(), writer=writer)
     writer.flush()
     one, two = found.manifest[b"one"], found.manifest[b"two"]
     assert len(one.chunks) > 2
     assert len(set(one.chunks) & set(two.chunks)) >= len(one.chunks) - 1
     assert one.digest == digest(body)
-    assert sum(pack.size for pack in store.packs()) < 1.5 * len(body)
-    for path, pieces in BlobReader(store, index).contents(found.manifest):
+    assert sum(pack.size for pack in content.packs.packs()) < 1.5 * len(body)
+    for path, pieces in BlobReader(content).contents(found.manifest):
         assert digest(b"".join(pieces)) == found.manifest[path].digest
 
 
 def test_a_file_is_cut_the_same_with_and_without_a_writer(root: Path, tmp_path: Path) -> None:
     (root / "x").write_bytes(random.Random(2).randbytes(3 << 20))
-    writer = PackWriter(BlobStore.open(tmp_path / "blobs"), MemoryIndex())
+    writer = PackWriter(MemoryContent(BlobStore.open(tmp_path / "blobs")))
     assert scan(root, WorkspaceState()).manifest == scan(root, WorkspaceState(), writer=writer).manifest
 
 
@@ -411,12 +411,12 @@ def test_files_of_a_scan_can_be_stored_afterwards(root: Path, tmp_path: Path) ->
     (root / "d").mkdir()
     (root / "d/x").write_bytes(b"text")
     found = scan(root, WorkspaceState())
-    index = MemoryIndex()
-    writer = PackWriter(BlobStore.open(tmp_path / "blobs"), index)
+    content = MemoryContent(BlobStore.open(tmp_path / "blobs"))
+    writer = PackWriter(content)
     stored = store_files(root, found, found.manifest, writer)
     writer.flush()
     assert stored == {b"d/x": found.manifest[b"d/x"]}
-    assert index.locate([digest(b"text")])
+    assert content.locate([digest(b"text")])
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -426,7 +426,7 @@ def test_a_file_that_changed_after_the_scan_is_not_stored_as_what_was_scanned(
     (root / "x").write_bytes(b"text")
     found = scan(root, WorkspaceState())
     (root / "x").unlink() if gone else (root / "x").write_bytes(b"later")
-    writer = PackWriter(BlobStore.open(tmp_path / "blobs"), MemoryIndex())
+    writer = PackWriter(MemoryContent(BlobStore.open(tmp_path / "blobs")))
     with pytest.raises(WorkspaceChanged, match=r"'x' .*changed after it was scanned"):
         store_files(root, found, [b"x"], writer)
 

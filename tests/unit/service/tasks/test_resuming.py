@@ -11,7 +11,6 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Connection, delete
 
-from ctxmgr.engine.sync.task import Task
 from ctxmgr.engine.workspace.locks import held
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog.schema import sessions as session_rows
@@ -139,9 +138,9 @@ def test_two_starts_at_once_run_each_task_once(
     taken = resuming.take_over
     together = threading.Barrier(2, timeout=30)
 
-    def noted(connection: Connection, node_id: str) -> list[tuple[Task, str]]:
+    def noted(connection: Connection, node_id: str) -> list[resuming.Queued]:
         found = taken(connection, node_id)
-        begun.extend(task.id for task, _ in found)
+        begun.extend(queued.task.id for queued in found)
         return found
 
     def are_left(connection: object) -> bool:

@@ -1,0 +1,64 @@
+"""The content of one account, as the engine's syncs see it: packs, and the catalog's index of the chunks in them.
+
+A pack whose stamp is the one it was stored or last read with is whole. Any other is read and compared with its name, so
+that it costs one look at each pack to know that nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ctxmgr.engine.content.packs import Located, SealedPack
+from ctxmgr.engine.manifest.errors import ContentError
+from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
+from ctxmgr.service.catalog.database import Catalog
+from ctxmgr.service.storage.blobstore import BlobStore, Pack, Stamp
+
+__all__ = ["CatalogContentStore"]
+
+
+class CatalogContentStore:
+    """The ``ContentStore`` on a catalog and the packs beside it."""
+
+    def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
+        self._packs = packs
+        self._index = CatalogChunkIndex(catalog, account)
+        # Packs that were read and found damaged, so that none is read twice: one that is mended has another stamp.
+        self._damaged: dict[str, Stamp] = {}
+
+    def missing(self, digests: Collection[bytes]) -> set[bytes]:
+        wanted = set(digests)
+        holders, known = self._index.holders(wanted)
+        damaged = self._damaged_among(holders)
+        if not damaged and known == len(wanted):
+            return set()
+        places = self._index.locate(wanted) if known else {}
+        return {digest for digest in wanted if digest not in places or places[digest].pack in damaged}
+
+    def put(self, pack: SealedPack) -> None:
+        self._packs.put(pack.name, pack.data)
+        self._index.add(pack, self._packs.stamp(pack.name))
+
+    def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
+        return self._index.locate(digests)
+
+    def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
+        return self._packs.read_chunks(places)
+
+    def _damaged_among(self, names: Collection[str]) -> set[str]:
+        proofs = self._index.proofs(names)
+        return {name for name in names if not self._is_whole(name, proofs.get(name))}
+
+    def _is_whole(self, name: str, proof: tuple[int, int] | None) -> bool:
+        stamp = self._packs.stamp(name)
+        if stamp is None or self._damaged.get(name) == stamp:
+            return False
+        if proof == stamp:
+            return True
+        try:
+            self._packs.verify(Pack(name, stamp.size))
+        except ContentError:
+            self._damaged[name] = stamp
+            return False
+        self._index.prove(name, stamp)
+        return True
