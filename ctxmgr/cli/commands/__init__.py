@@ -12,10 +12,16 @@ import click
 __all__ = ["COMMANDS", "load"]
 
 COMMANDS = {
+    "clear": "Empty a context.",
     "context": "List, create, rename and delete contexts.",
-    "file": "Look at the files of a context, and fetch one.",
+    "diff": "Name what differs between revisions A and B of a context.",
+    "file": "List, fetch, put and remove the files of a context.",
+    "fork": "Make another context that holds what a context holds, or held at a revision.",
+    "history": "List the revisions of a context, latest first.",
     "info": "Show the last uploads and downloads of DIR.",
     "key": "Create, list and revoke the keys of 'ctxmgr serve'.",
+    "restore": "Write what a context holds, or held at a revision, into DIR.",
+    "revert": "Make a context again what it was at a revision.",
     "serve": "Serve the contexts of the data folder over HTTP.",
     "sync": "Bring DIR and a context to the same state.",
 }

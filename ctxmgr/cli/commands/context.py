@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctxmgr.cli.clients import check_name, existing_client, existing_context, find_context, open_client
+from ctxmgr.cli.consent import ask, check_can_ask
 from ctxmgr.cli.options import answering, help_unless_told, places
 from ctxmgr.cli.output import Failure, Invocation, counted, note, quoted, shown
 from ctxmgr.cli.sessions import forget_sessions
@@ -82,9 +83,8 @@ def delete(invocation: Invocation, name: str, yes: bool) -> None:
 
     The directories it was synced with stay as they are.
     """
-    if not yes and not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
-        problem = "deleting a context asks first, and there is no terminal to ask on: give --yes"
-        raise click.UsageError(problem, click.get_current_context(silent=True))
+    if not yes:
+        check_can_ask("deleting a context")
     with existing_context(invocation, name) as (client, found):
         if not yes:
             _confirm(client, found)
@@ -101,14 +101,7 @@ def _confirm(client: Client, found: Context) -> None:
     """
     page = client.files.list(found, recursive=True, max_results=1).raise_for_error()
     holds = f"and the {counted(page.total_count, 'path')} in it, at every revision" if page.total_count else "(empty)"
-    try:
-        meant = click.confirm(f"Delete {quoted(found.name)} {holds}?", err=True)
-    except click.Abort:
-        # The end of the input, Ctrl-D: whoever was asked gave no answer.
-        note("")
-        meant = False
-    if not meant:
-        raise Failure(f"{quoted(found.name)} was not deleted")
+    ask(f"Delete {quoted(found.name)} {holds}?", f"{quoted(found.name)} was not deleted")
 
 
 def _facts(found: Context) -> dict[str, Any]:

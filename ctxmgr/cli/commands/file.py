@@ -1,4 +1,4 @@
-"""``ctxmgr file``: list the files of a context, and fetch one."""
+"""``ctxmgr file``: list the files of a context, fetch one, put one, and remove some."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAGE = 1000
 @click.group(invoke_without_command=True, subcommand_metavar="COMMAND ...")
 @click.pass_context
 def file(ctx: click.Context) -> None:
-    """Look at the files of a context, and fetch one."""
+    """List, fetch, put and remove the files of a context."""
     help_unless_told(ctx)
 
 
@@ -75,6 +75,41 @@ def get_file(invocation: Invocation, name: str, path: str, target: str, revision
     at = f" at revision {revision}" if revision else ""
     line = f"downloaded {shown(path)} of {shown(name)}{at} to {shown(target)} ({size_of(found.size)})"
     invocation.answer([line], size=found.size, digest=found.digest or None)
+
+
+@file.command("put")
+@click.argument("name", metavar="NAME")
+@click.argument("source", metavar="SOURCE", type=click.Path(readable=False), callback=named)
+@click.argument("path", metavar="PATH")
+@answering
+@places
+@click.pass_obj
+def put_file(invocation: Invocation, name: str, source: str, path: str) -> None:
+    """Put one file, SOURCE, into a context at PATH, which begins with "/".
+
+    What is there is replaced, and stays in history.
+    """
+    invocation.facts |= {"context": name, "path": path, "source": os.path.abspath(source)}
+    with existing_context(invocation, name) as (client, context):
+        stored = client.files.upload(context, path, source).raise_for_error()
+    did = f"uploaded {shown(source)} to {shown(path)} ({size_of(stored.size)})"
+    line = f"{did}; revision {stored.revision} of {shown(name)}"
+    invocation.answer([line], size=stored.size, digest=stored.digest or None, revision=stored.revision)
+
+
+@file.command("rm")
+@click.argument("name", metavar="NAME")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--recursive", "-r", is_flag=True, help="Folders with all that is in them.")
+@answering
+@places
+@click.pass_obj
+def remove_files(invocation: Invocation, name: str, paths: tuple[str, ...], recursive: bool) -> None:
+    """Remove files from a context, all of them or none. They stay in history."""
+    invocation.facts |= {"context": name, "paths": list(paths)}
+    with existing_context(invocation, name) as (client, context):
+        client.files.delete(context, *paths, recursive=recursive).raise_for_error()
+    invocation.answer([f"removed {shown(path)} from {shown(name)}" for path in paths])
 
 
 def _files(client: Client, context: Context) -> Iterator[ContextFile]:

@@ -41,8 +41,8 @@ class DirectoryNotEmpty(WorkspaceError):
     def __init__(self, directory: str, others: Sequence[bytes]) -> None:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         named = ", ".join(map(show, others[:_SHOWN])) + more
-        what = f"{show(os.fsencode(directory))} is not empty: it holds {named}, which this restore does not put there"
-        super().__init__(b"", what)
+        what = f"it holds {named}, which this restore does not put there: name another directory, or an empty one"
+        super().__init__(b"", f"{show(os.fsencode(directory))} is not empty: {what}")
 
 
 class Restore:
