@@ -213,6 +213,7 @@ def serve(
     port: int = 0,
     tls: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
     workers: int = 2,
+    lease: float | None = None,
 ) -> Iterator[Service]:
     """Run a service for the time of a ``with`` statement.
 
@@ -224,11 +225,12 @@ def serve(
         port: 0 takes a free one.
         tls: the files of a certificate and of its key, to serve HTTPS.
         workers: how many syncs run at the same time.
+        lease: seconds after which a process that has a directory elsewhere, and was not heard of, is gone; None for 30.
     """
     with ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ctxmgr-test-", ignore_cleanup_errors=True))
-        service = ContextService.open(folder, workers=workers)
+        service = ContextService.open(folder, workers=workers, lease=lease)
         stack.callback(service.close, grace=0.5)
         faults = Faults(service)
         stack.callback(faults.thaw)

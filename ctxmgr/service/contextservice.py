@@ -13,6 +13,7 @@ from .api.envelope import failure, new_request_id, success
 from .api.parameters import Parameters
 
 if TYPE_CHECKING:
+    from .api.nodes.registry import OpenedCall
     from .api.restore import RevisionReader
     from .api.transfer import Download, Upload
     from .catalog.keys import Keys
@@ -41,6 +42,7 @@ class ContextService:
         workers: int = 2,
         roots: Mapping[str, Sequence[str | os.PathLike[str]]] | None = None,
         resume: bool = False,
+        lease: float | None = None,
     ) -> ContextService:
         """Open a data folder, make it where there is none, and end what a crash left unfinished.
 
@@ -51,13 +53,15 @@ class ContextService:
                 every account with any directory, as a program's own service does.
             resume: go on, as a server that is started again does, with the syncs that the last one left unfinished
                 at its end, and leave unfinished ones to the next.
+            lease: seconds after which a process that has the directory of a session, and was not heard of, is gone;
+                None for 30.
 
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
         """
         from .tasks.runtime import Runtime
 
-        runtime = Runtime.open(folder, workers=workers, resumes=resume)
+        runtime = Runtime.open(folder, workers=workers, resumes=resume, lease=lease)
         if roots is not None:
             runtime.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
         return cls(runtime)
@@ -70,7 +74,13 @@ class ContextService:
         return Keys(self._runtime.catalog)
 
     def handle(
-        self, action: str, parameters: Mapping[str, str], *, account: str = "local", base_url: str = ""
+        self,
+        action: str,
+        parameters: Mapping[str, str],
+        *,
+        account: str = "local",
+        base_url: str = "",
+        watch: Watch | None = None,
     ) -> dict[str, Any]:
         """Answer a request at once.
 
@@ -79,6 +89,7 @@ class ContextService:
             parameters: its parameters, from query and body alike.
             account: whose request it is; no account sees another's contexts and sessions.
             base_url: scheme, host and port where the door serves files under ``/files/``; "" if it does not.
+            watch: what the request has waited for.
 
         Returns:
             the whole envelope, also for what is wrong with the request or goes wrong in the service.
@@ -89,28 +100,42 @@ class ContextService:
             from .api.unsupported import refuse
 
             perform = ACTIONS.get(action) or refuse(action)
-            return perform(self._runtime, account, Parameters(parameters, base_url=base_url))
+            asked = None if watch is None else watch.asked
+            return perform(self._runtime, account, Parameters(parameters, base_url=base_url, asked=asked))
 
         return self._enveloped(action, answer)
 
     def watch(self, action: str, parameters: Mapping[str, str], *, account: str = "local") -> Watch | None:
         """Return what a request asks to wait for before it is handled; None when it is to be handled now.
 
-        A request that waits is GetContextInfo with ``WaitMs`` above 0. One that is wrong gives None, since its answer
-        says so.
+        A request that waits is GetContextInfo with ``WaitMs`` above 0, and PlanSync of a session whose directory is
+        elsewhere. One that is wrong gives None, since its answer says so.
         """
-        if action != "GetContextInfo" or not parameters.get("WaitMs"):
+        if action != "PlanSync" and (action != "GetContextInfo" or not parameters.get("WaitMs")):
             return None
         try:
             self._runtime.check_open()
+            from .api.plans import watch_plan_sync
             from .api.sync import watch_context_info
 
-            return watch_context_info(self._runtime, account, Parameters(parameters))
+            watching = watch_plan_sync if action == "PlanSync" else watch_context_info
+            return watching(self._runtime, account, Parameters(parameters))
         except ServiceError:
             return None
         except Exception:
             logger.exception("can't watch the tasks that a request asks for; it is answered at once")
             return None
+
+    def open_call(self, name: str, body: bytes, *, account: str = "local") -> OpenedCall:
+        """Begin to answer a call of a node: see ``api.nodes.registry.open_call``.
+
+        Raises:
+            ServiceError: it is refused; ``envelope.failure`` makes an answer of that.
+        """
+        self._runtime.check_open()
+        from .api.nodes.registry import open_call
+
+        return open_call(self._runtime, name, body, account)
 
     def open_download(self, token: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Download:
         """Begin to answer a GET or a HEAD of a signed URL: see ``transfer.open_download``.
@@ -196,6 +221,10 @@ class ContextService:
         from .tasks.health import unfinished
 
         return unfinished(self._runtime)
+
+    def nodes(self) -> int:
+        """Return how many processes that have directories of sessions talk to this one."""
+        return len(self._runtime.leases)
 
     def outcome(self, task_id: str) -> dict[str, Any]:
         """Return all that is kept of a task; empty for an unknown one. For operators: it asks for no account."""

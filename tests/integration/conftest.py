@@ -10,6 +10,7 @@ from ctxmgr.pytest_plugin import ctxmgr_service
 from ctxmgr.testing import Service
 
 from .asking import Asker
+from .nodeasking import SpeakingNode
 
 __all__ = ["ctxmgr_service"]
 
@@ -18,3 +19,14 @@ __all__ = ["ctxmgr_service"]
 def asker(ctxmgr_service: Service) -> Iterator[Asker]:
     with Asker(ctxmgr_service.endpoint, ctxmgr_service.api_key) as asker:
         yield asker
+
+
+@pytest.fixture
+def node(asker: Asker) -> SpeakingNode:
+    return SpeakingNode(asker)
+
+
+@pytest.fixture
+def session(node: SpeakingNode) -> str:
+    """A session whose directory the node has."""
+    return node.session()

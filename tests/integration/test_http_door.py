@@ -206,7 +206,7 @@ class TestBounds:
         assert received.endswith(b"}")
 
     def test_a_body_that_does_not_come_is_given_up(self, shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ctxmgr.service.http.app.SECONDS_FOR_A_FORM", 0.05)
+        monkeypatch.setattr("ctxmgr.service.http.bodies.SECONDS_FOR_A_FORM", 0.05)
         answer = exchange(shared.endpoint, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
         status, envelope = envelope_of(answer)
         assert (status, envelope["Code"]) == (408, "InvalidRequest.Timeout")

@@ -57,6 +57,14 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
     show_default=True,
     help="How long running syncs may take to finish after the first SIGTERM or SIGINT; the second one ends at once.",
 )
+@click.option(
+    "--lease",
+    metavar="SECONDS",
+    type=click.FloatRange(0.5, 3600),
+    default=30.0,
+    show_default=True,
+    help="After how long a process that keeps a directory elsewhere, and is not heard of, is taken for gone.",
+)
 @data_option
 @click.pass_obj
 def serve(
@@ -70,6 +78,7 @@ def serve(
     url: str,
     workers: int,
     grace: float,
+    lease: float,
 ) -> None:
     """Serve the contexts of the data folder over HTTP.
 
@@ -94,7 +103,8 @@ def serve(
         raise ImportError(text, name=error.name) from error
     own_key = os.environ.get("CTXMGR_API_KEY", "")
     _allow_many_connections()
-    service = ContextService.open(data_folder(invocation.data), workers=workers, roots=permitted, resume=True)
+    folder = data_folder(invocation.data)
+    service = ContextService.open(folder, workers=workers, roots=permitted, resume=True, lease=lease)
     try:
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
         with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from ctxmgr.engine.policy.mounts import is_within, normalised, workspace_directory
+from ctxmgr.engine.policy.mounts import is_within, joined, normalised, workspace_directory
 from ctxmgr.engine.policy.policy import BindingPolicy, read_policy
 from ctxmgr.engine.policy.values import malformed, plain_text
 from ctxmgr.engine.sync.task import DOWNLOAD
@@ -19,7 +19,8 @@ from ctxmgr.service.catalog import contexts, lifecycle, sessions
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.schema import contexts as context_rows
 from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
-from ctxmgr.service.tasks.runtime import Queue, Runtime
+from ctxmgr.service.tasks.runtime import Runtime
+from ctxmgr.service.tasks.taskqueue import Queue
 
 from .parameters import Parameters
 
@@ -66,7 +67,8 @@ def bind(runtime: Runtime, queue: Queue, session: SessionRow, wanted: Sequence[W
     for at, item in enumerate(wanted):
         contexts.find(queue.connection, session.account, item.context_id)
         directory = _directory(session, item.mount)
-        _check_apart(runtime, session, directory)
+        if not session.node_id:
+            _check_apart(runtime, session, directory)
         for context_id, mount, other in placed:
             if (context_id, mount) == (item.context_id, item.mount):
                 raise ServiceError(
@@ -80,7 +82,8 @@ def bind(runtime: Runtime, queue: Queue, session: SessionRow, wanted: Sequence[W
         binding = BindingRow(
             session.id, item.context_id, item.mount, item.path, item.policy, item.policy_text, now + at
         )
-        _forget_if_empty(runtime, directory, item)
+        if not session.node_id:
+            _forget_if_empty(runtime, directory, item)
         sessions.bind(queue.connection, binding)
         used = update(context_rows).where(context_rows.c.id == item.context_id).values(used_ms=now)
         queue.connection.execute(used)
@@ -120,7 +123,8 @@ def wanted_binding(item: Any) -> Wanted:
 
 
 def _directory(session: SessionRow, mount: str) -> str:
-    return workspace_directory(session.root, mount, make=True)
+    """Return the directory of a mount path: at a node only as it is spelled, since nothing there can be looked at."""
+    return joined("/", mount) if session.node_id else workspace_directory(session.root, mount, make=True)
 
 
 def _check_apart(runtime: Runtime, session: SessionRow, directory: str) -> None:

@@ -13,6 +13,8 @@ _STATUS = (
     (".NotFound", 404),
     (".Duplicate", 409),
     (".Conflict", 409),
+    (".Moved", 409),
+    (".Interrupted", 409),
     (".PreconditionFailed", 412),
     (".TooLarge", 413),
     (".NotSatisfiable", 416),
@@ -48,4 +50,6 @@ def http_status(code: str) -> int:
         return 500
     if code.startswith("ServiceUnavailable"):
         return 503
+    if code == "InsufficientStorage":
+        return 507
     return next((status for suffix, status in _STATUS if code.endswith(suffix)), 400)

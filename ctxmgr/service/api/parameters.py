@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctxmgr.engine.policy.values import malformed, plain_text
 from ctxmgr.errors import ServiceError
+
+if TYPE_CHECKING:
+    from ctxmgr.service.tasks.questions import Asked
 
 __all__ = ["Parameters"]
 
@@ -18,10 +21,12 @@ class Parameters:
 
     Attributes:
         base_url: where the door that took the request is reached, without a slash at the end; "" if it has no URLs.
+        asked: the question to a node for whose answer the request has waited.
     """
 
-    def __init__(self, raw: Mapping[str, str], *, base_url: str = "") -> None:
+    def __init__(self, raw: Mapping[str, str], *, base_url: str = "", asked: Asked | None = None) -> None:
         self._raw = raw
+        self.asked = asked
         self.base_url = base_url
 
     def text(self, name: str, default: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctxmgr.service.tasks.runtime import Runtime
 
-from . import contexts, files, filetransfer, history, labels, restore, rootproof, sessions, sync, urls
+from . import contexts, files, filetransfer, history, labels, plans, restore, rootproof, sessions, sync, urls
 from .parameters import Parameters
 
 __all__ = ["ACTIONS", "Action"]
@@ -41,7 +41,7 @@ ACTIONS: Mapping[str, Action] = {
     "ListRevisions": history.list_revisions,
     "ListSession": sessions.list_sessions,
     "ModifyContext": contexts.modify_context,
-    "PlanSync": sync.plan_sync,
+    "PlanSync": plans.plan_sync,
     "ProveRoot": rootproof.prove_root,
     "RefreshSessionIdleTime": sessions.refresh_session,
     "ReleaseMcpSession": sessions.delete_session,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from ctxmgr.engine.policy.mounts import joined, normalised, session_root
+from ctxmgr.engine.policy.mounts import joined, normalised
 from ctxmgr.engine.sync.task import UPLOAD
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions
 from ctxmgr.service.catalog.clock import timestamp
-from ctxmgr.service.catalog.identifiers import new_id
 from ctxmgr.service.catalog.sessions import SessionRow
 from ctxmgr.service.tasks.runtime import Runtime
 
@@ -21,6 +21,7 @@ from .bindings import bind, wanted_bindings
 from .labels import read_labels
 from .parameters import Parameters
 from .sessionparameters import not_applied, refuse_unsupported
+from .sessionplaces import placed
 
 __all__ = [
     "bind_contexts",
@@ -45,20 +46,17 @@ def create_session(runtime: Runtime, account: str, parameters: Parameters) -> di
     wanted = wanted_bindings(parameters)
     labels = read_labels(parameters)
     image_id = parameters.text("ImageId")
-    asked_root = parameters.file_name("Root")
-    session_id = new_id("s-")
-    permitted = None if runtime.roots is None else runtime.roots.get(account, ())
-    root = session_root(asked_root, permitted) if asked_root else str(runtime.folder.sessions / session_id)
-    if not asked_root:
-        os.mkdir(root, 0o700)
-    session = SessionRow(session_id, account, root, not asked_root, labels, image_id, sessions.RUNNING, "")
+    session = placed(runtime, account, parameters)
+    session = replace(session, labels=labels, image_id=image_id)
+    if session.owns_root:
+        os.mkdir(session.root, 0o700)
     try:
         with runtime.queueing() as queue:
             sessions.create(queue.connection, session)
             downloads = bind(runtime, queue, session, wanted)
     except BaseException:
-        if not asked_root:
-            _discard(root)
+        if session.owns_root:
+            _discard(session.root)
         raise
     told = {"Success": True, "ErrMsg": "", "TaskIds": downloads, "NotApplied": ignored}
     return {"Data": {**_described(session, parameters), **told}}
@@ -125,7 +123,8 @@ def get_session_detail(runtime: Runtime, account: str, parameters: Parameters) -
             "EndReason": session.end_reason,
             "ImageId": session.image_id,
             "Labels": json.dumps(session.labels),
-            "Root": session.root,
+            "Root": session.shown_root,
+            "Node": session.node_id,
         }
     }
 
@@ -176,8 +175,7 @@ def delete_session(runtime: Runtime, account: str, parameters: Parameters) -> di
         uploads = [
             queue.add(session, binding, UPLOAD)
             for binding in sessions.bindings_of(queue.connection, session_id)
-            # A directory that is gone has nothing left to save, and must not keep its session alive for ever.
-            if binding.policy.auto_upload and os.path.lexists(joined(session.root, binding.mount))
+            if binding.policy.auto_upload and _may_have_files(session, binding.mount)
         ]
         sessions.mark_ending(queue.connection, session_id, uploads)
         if force:
@@ -227,8 +225,14 @@ def _described(session: SessionRow, parameters: Parameters) -> dict[str, Any]:
         "AppInstanceId": session.id,
         "ResourceId": session.id,
         "ResourceUrl": f"{parameters.base_url}/?resourceId={session.id}",
-        "Root": session.root,
+        "Root": session.shown_root,
+        "Node": session.node_id,
     }
+
+
+def _may_have_files(session: SessionRow, mount: str) -> bool:
+    """Whether a directory can have something to save; one that is gone must not keep its session alive for ever."""
+    return bool(session.node_id) or os.path.lexists(joined(session.root, mount))
 
 
 def _number(session_id: str) -> int:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ctxmgr.engine.manifest.entries import Manifest
-from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.engine.policy.mounts import MAX_PATH, is_within, normalised
 from ctxmgr.engine.policy.values import malformed
 from ctxmgr.engine.sync.conflicts import MergeConflict, read
-from ctxmgr.engine.sync.run import Preview
 from ctxmgr.engine.sync.task import DOWNLOAD, UPLOAD
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions, tasks
@@ -27,7 +23,15 @@ from ctxmgr.service.tasks.watch import Watch
 from .parameters import Parameters
 from .sessions import refuse_if_ending
 
-__all__ = ["get_context_info", "plan_sync", "sync_context", "watch_context_info"]
+__all__ = [
+    "bindings_named",
+    "described_conflict",
+    "discard_of",
+    "get_context_info",
+    "mode_of",
+    "sync_context",
+    "watch_context_info",
+]
 
 MAX_WAIT_MS = 60_000
 MAX_TASKS = 10_000
@@ -39,13 +43,13 @@ MODES = (UPLOAD, DOWNLOAD)
 
 def sync_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer SyncContext: queue a sync of what the request names, or of all bindings."""
-    session_id, mode = parameters.required("SessionId"), _mode(parameters)
-    discard = _discard(parameters, mode)
+    session_id, mode = parameters.required("SessionId"), mode_of(parameters)
+    discard = discard_of(parameters, mode)
     runtime.end_lost_tasks(now=True)
     with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
-        chosen = _chosen(queue.connection, session_id, mode, parameters)
+        chosen = bindings_named(queue.connection, session_id, mode, parameters)
         queued = [queue.add(session, *each, discard=discard) for each in chosen]
     return {"Data": {"TaskIds": queued}}
 
@@ -80,7 +84,7 @@ def watch_context_info(runtime: Runtime, account: str, parameters: Parameters) -
     with runtime.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
     awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
-    elsewhere = any(row.finished_ms is None and row.node_id != runtime.node.id for row in rows)
+    elsewhere = any(row.finished_ms is None and not runtime.runs(row.node_id) for row in rows)
 
     def subscribe(notify: Callable[[], None]) -> Callable[[], None]:
         return runtime.listeners.add(session_id, notify)
@@ -91,38 +95,6 @@ def watch_context_info(runtime: Runtime, account: str, parameters: Parameters) -
         ready=lambda: _any_ended(runtime, session_id, awaited),
         subscribe=subscribe,
     )
-
-
-def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
-    """Answer PlanSync (ext): what a sync would do."""
-    session_id, mode = parameters.required("SessionId"), _mode(parameters)
-    discard = _discard(parameters, mode)
-    with runtime.catalog.read() as connection:
-        session = sessions.find_live(connection, account, session_id)
-        chosen = _chosen(connection, session_id, mode, parameters)
-    changes: list[dict[str, Any]] = []
-    skipped: list[list[str]] = []
-    conflicts: list[dict[str, Any]] = []
-    unchanged = kept_local = 0
-    for binding, _, path in chosen:
-        try:
-            preview = runtime.syncs(account).preview(session.root, binding, mode, path, discard=discard)
-        except WorkspaceError as error:
-            raise ServiceError("InvalidBinding.Directory", str(error)) from error
-        changes += _changes(binding, preview)
-        skipped += preview.skipped
-        conflicts += [_conflict(each, binding.context_id, binding.path) for each in preview.conflicts]
-        unchanged += preview.plan.unchanged
-        kept_local += len(preview.plan.kept)
-    return {
-        "Data": {
-            "Changes": changes,
-            "Unchanged": unchanged,
-            "Skipped": skipped,
-            "KeptLocal": kept_local,
-            "Conflicts": conflicts,
-        }
-    }
 
 
 def _any_ended(runtime: Runtime, session_id: str, ids: Sequence[str]) -> bool:
@@ -176,21 +148,23 @@ def _task_ids(parameters: Parameters) -> list[str] | None:
     return ids
 
 
-def _mode(parameters: Parameters) -> str:
+def mode_of(parameters: Parameters) -> str:
+    """Return the direction that a request asks for."""
     mode = parameters.text("Mode", UPLOAD)
     if mode not in MODES:
         raise malformed("Mode", mode, "upload or download")
     return mode
 
 
-def _discard(parameters: Parameters, mode: str) -> bool:
+def discard_of(parameters: Parameters, mode: str) -> bool:
+    """Return whether a request asks a download to give up what only the workspace changed."""
     discard = parameters.flag("DiscardLocal")
     if discard and mode != DOWNLOAD:
         raise malformed("DiscardLocal", parameters.text("DiscardLocal"), "left out unless Mode is download")
     return discard
 
 
-def _chosen(
+def bindings_named(
     connection: Connection, session_id: str, mode: str, parameters: Parameters
 ) -> list[tuple[BindingRow, str, str]]:
     """Return what a request names, as binding, mode and path: a part of one binding, or bindings as a whole.
@@ -243,7 +217,7 @@ def _described(runtime: Runtime, row: Row[Any]) -> dict[str, Any]:
         "conflictsTotal": row.conflicts_total,
     }
     if row.finished_ms is not None:
-        conflicts = [_conflict(each, row.context_id, row.path) for each in read(row.conflicts)]
+        conflicts = [described_conflict(each, row.context_id, row.path) for each in read(row.conflicts)]
         return {**described, "conflicts": conflicts}
     if error := runtime.unrecorded_failure(row.id):
         return {**described, "status": tasks.FAILED, "errorMessage": error}
@@ -253,7 +227,8 @@ def _described(runtime: Runtime, row: Row[Any]) -> dict[str, Any]:
     return described
 
 
-def _conflict(conflict: MergeConflict, context_id: str, mount: str) -> dict[str, Any]:
+def described_conflict(conflict: MergeConflict, context_id: str, mount: str) -> dict[str, Any]:
+    """Return a conflict as answers tell it."""
     return {
         "path": conflict.path,
         "winner": conflict.winner,
@@ -263,22 +238,3 @@ def _conflict(conflict: MergeConflict, context_id: str, mount: str) -> dict[str,
         "contextId": context_id,
         "mount": mount,
     }
-
-
-def _changes(binding: BindingRow, preview: Preview) -> list[dict[str, Any]]:
-    planned = preview.plan
-    conflicts = set(planned.conflicts)
-    moved: Manifest = {**planned.put, **planned.write}
-    actions = dict.fromkeys(planned.drop, "drop") | dict.fromkeys(planned.remove, "remove")
-    actions |= dict.fromkeys(planned.put, "put") | dict.fromkeys(planned.write, "write")
-    return [
-        {
-            "path": os.fsdecode(path),
-            "action": "conflict" if path in conflicts else action,
-            "size": moved[path].size if path in moved else 0,
-            "kind": moved[path].kind if path in moved else "",
-            "contextId": binding.context_id,
-            "mount": binding.path,
-        }
-        for path, action in sorted(actions.items())
-    ]

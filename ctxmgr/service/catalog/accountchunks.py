@@ -30,6 +30,9 @@ def give_chunks_to_accounts(connection: Connection) -> None:
     Args:
         connection: a write transaction; the table is what it was unless that comes to its end.
     """
+    # An index keeps its name when its table gets another one.
+    for index in chunks.indexes:
+        index.drop(connection, checkfirst=True)
     connection.execute(text("ALTER TABLE chunks RENAME TO chunks_of_all"))
     chunks.create(connection)
     referring = select(contexts.c.account, files.c.chunks).join(contexts, contexts.c.id == files.c.context_id)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_
 
 from ctxmgr.engine.content.packs import Located, SealedPack
 
@@ -20,7 +20,7 @@ __all__ = ["CatalogChunkIndex"]
 Stamp = tuple[int, int]
 """What shows that a pack is unchanged: its size, and the time of its last change."""
 
-_Item = TypeVar("_Item", bytes, str)
+_Item = TypeVar("_Item")
 
 # Below every database's limit on a statement's parameters.
 BATCH = 500
@@ -85,6 +85,23 @@ class CatalogChunkIndex:
                 for digest, *place in connection.execute(placed.where(self._are(batch))):
                     found[digest] = Located(*place)
         return found
+
+    def has_at(self, places: Collection[tuple[str, int, int]]) -> bool:
+        """Whether the account has a chunk at each of some places: a pack, an offset, and the bytes it takes there."""
+        at = tuple_(chunks.c.pack_id, chunks.c.offset)
+        placed = select(chunks.c.pack_id, chunks.c.offset, chunks.c.stored).where(chunks.c.account == self._account)
+        with self._catalog.read() as connection:
+            for batch in _batches(places):
+                rows = connection.execute(placed.where(at.in_([(pack, offset) for pack, offset, _ in batch])))
+                if not set(batch) <= {(pack, offset, stored) for pack, offset, stored in rows}:
+                    return False
+        return True
+
+    def has_pack(self, name: str) -> bool:
+        """Whether a chunk of the account lies in a pack."""
+        of_pack = (chunks.c.account == self._account) & (chunks.c.pack_id == name)
+        with self._catalog.read() as connection:
+            return connection.execute(select(chunks.c.digest).where(of_pack).limit(1)).first() is not None
 
     def _are(self, digests: Collection[bytes]) -> ColumnElement[bool]:
         return (chunks.c.account == self._account) & chunks.c.digest.in_(digests)

@@ -16,7 +16,21 @@ from ctxmgr.service import forks
 
 from .accountchunks import ACCOUNT_CHUNKS, give_chunks_to_accounts
 from .errors import CatalogError
-from .schema import SCHEMA, chunks, contexts, files, keys, lifecycles, meta, metadata, nodes, packs, revisions, tasks
+from .schema import (
+    SCHEMA,
+    chunks,
+    contexts,
+    files,
+    keys,
+    lifecycles,
+    meta,
+    metadata,
+    nodes,
+    packs,
+    revisions,
+    sessions,
+    tasks,
+)
 from .sqlite import BUSY, explained, open_engine, refuse_writes
 
 __all__ = ["Catalog"]
@@ -106,7 +120,7 @@ class Catalog:
 
     def _users(self) -> str:
         with suppress(StatementError), forks.transaction(), self._reader.connect() as connection, connection.begin():
-            others = select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid())
+            others = select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid(), nodes.c.account == "")
             if found := ", ".join(f"{pid} on {host}" for pid, host in connection.execute(others)):
                 return f"; the processes that use the data folder are {found}"
         return ""
@@ -126,7 +140,10 @@ class Catalog:
                     if int(found) < ACCOUNT_CHUNKS:
                         give_chunks_to_accounts(connection)
                     metadata.create_all(connection)
-                    _add_columns(connection, tasks)
+                    for table in (nodes, sessions, tasks):
+                        _add_columns(connection, table)
+                    for index in chunks.indexes:
+                        index.create(connection, checkfirst=True)
                     connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))
                 return
             if expected:

@@ -14,7 +14,7 @@ from ctxmgr.engine.sync.projection import Origins
 from . import revisions
 from .schema import files as file_rows
 
-__all__ = ["read_origins"]
+__all__ = ["in_the_way", "read_origins"]
 
 
 def read_origins(connection: Connection, context_id: str, paths: Sequence[str]) -> Origins:
@@ -25,9 +25,16 @@ def read_origins(connection: Connection, context_id: str, paths: Sequence[str]) 
     """
     head = revisions.head_of(connection, context_id)
     rows = tuple(revisions.manifest(connection, context_id, path) for path in paths)
+    return Origins(head, tuple(paths), rows, tuple(in_the_way(connection, context_id, paths, head)))
+
+
+def in_the_way(connection: Connection, context_id: str, paths: Sequence[str], revision: int) -> Sequence[bytes]:
+    """Return the files and links that a context has where a path above one of several has to be a directory."""
     if len(paths) == 1:
-        return Origins(head, tuple(paths), rows)
+        return ()
     above = {name for path in paths for name in ancestors(os.fsencode(path))}
-    current = (file_rows.c.context_id == context_id) & file_rows.c.rev_to.is_(None)
-    blocking = select(file_rows.c.path).where(current, file_rows.c.path.in_(above), file_rows.c.kind != DIRECTORY)
-    return Origins(head, tuple(paths), rows, tuple(connection.execute(blocking).scalars()))
+    there = (file_rows.c.rev_from <= revision) & (file_rows.c.rev_to.is_(None) | (file_rows.c.rev_to > revision))
+    blocking = select(file_rows.c.path).where(
+        file_rows.c.context_id == context_id, there, file_rows.c.path.in_(above), file_rows.c.kind != DIRECTORY
+    )
+    return connection.execute(blocking).scalars().all()

@@ -18,15 +18,19 @@ from .insertion import bulk_insert
 from .schema import contexts, files, revisions
 
 __all__ = [
+    "begin",
     "chunks_below",
     "commit",
     "digests_of",
     "ever_held",
     "head_of",
     "held_head",
+    "made_by",
     "manifest",
+    "record",
     "rows_below",
     "uploaded_since",
+    "write",
 ]
 
 _DIGEST = 32
@@ -132,12 +136,36 @@ def commit(
         HeadMoved: the context has another head by now.
         ServiceError: the context was deleted.
     """
-    number = head + 1
-    now = now_ms()
+    number = begin(connection, context_id, head)
+    write(connection, context_id, mount, number, current=current, put=put, drop=drop)
+    record(connection, context_id, number, task_id=task_id, note=note, workspace=workspace)
+    return number
+
+
+def begin(connection: Connection, context_id: str, head: int) -> int:
+    """Move a context's head on to the next revision, whose rows are yet to be written, and return its number.
+
+    Raises:
+        HeadMoved, ServiceError: as ``commit``.
+    """
     moved = update(contexts).where(contexts.c.id == context_id, contexts.c.head == head)
-    if connection.execute(moved.values(head=number, used_ms=now)).rowcount != 1:
+    if connection.execute(moved.values(head=head + 1, used_ms=now_ms())).rowcount != 1:
         head_of(connection, context_id)
         raise HeadMoved(context_id)
+    return head + 1
+
+
+def write(
+    connection: Connection,
+    context_id: str,
+    mount: str,
+    number: int,
+    *,
+    current: Collection[bytes],
+    put: Manifest,
+    drop: Iterable[bytes],
+) -> None:
+    """Write rows of a revision that was begun: all of them, or some at a time, no path twice."""
     base = os.fsencode(mount)
     ended = [absolute(base, path) for path in (*put, *drop) if path in current]
     if put:
@@ -146,8 +174,13 @@ def commit(
     bulk_insert(
         connection, files, [_row(context_id, absolute(base, path), number, entry) for path, entry in put.items()]
     )
-    bulk_insert(connection, revisions, [(context_id, number, now, task_id, workspace, note)])
-    return number
+
+
+def record(
+    connection: Connection, context_id: str, number: int, *, task_id: str, note: str, workspace: str = ""
+) -> None:
+    """Record a revision whose rows were written."""
+    bulk_insert(connection, revisions, [(context_id, number, now_ms(), task_id, workspace, note)])
 
 
 def uploaded_since(
@@ -169,6 +202,12 @@ def uploaded_since(
             connection.execute(select(files.c.path, *_ENTRY).where(*below, files.c.rev_from == number)), prefix
         )
     return found
+
+
+def made_by(connection: Connection, context_id: str, task_id: str) -> set[int]:
+    """Return the numbers of the revisions that a task has made."""
+    same = (revisions.c.context_id == context_id) & (revisions.c.task_id == task_id)
+    return set(connection.execute(select(revisions.c.number).where(same)).scalars())
 
 
 def _entries(rows: Iterable[Any], prefix: bytes) -> dict[bytes, Entry]:

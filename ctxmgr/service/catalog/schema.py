@@ -36,9 +36,10 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
-chunks to accounts, and stores them compressed."""
+chunks to accounts, and stores them compressed; 5 added
+the columns of sessions and nodes that have a default, and chunks_at."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -112,6 +113,8 @@ chunks = Table(
     Column("offset", BigInteger, nullable=False),
     Column("stored", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),
+    # Who asks for the bytes at a place has to have a chunk exactly there.
+    Index("chunks_at", "account", "pack_id", "offset"),
     sqlite_with_rowid=False,
 )
 # The stamps of packs that were stored, or read and found whole: what has another one since is to be read again.
@@ -135,6 +138,10 @@ sessions = Table(
     Column("ending_tasks", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+    Column("node_id", String(64), nullable=False, server_default=""),
+    Column("node_root", Text, nullable=False, server_default=""),
+    Column("node_seen_ms", BigInteger, nullable=False, server_default="0"),
+    Column("linger_ms", BigInteger, nullable=False, server_default="0"),
     Index("sessions_listed", "account", "created_ms"),
 )
 labels = Table(
@@ -204,6 +211,7 @@ Index(
     sqlite_where=tasks.c.finished_ms.is_(None),
     postgresql_where=tasks.c.finished_ms.is_(None),
 )
+# Those with an account are elsewhere, and known alive by their leases; the others use the data folder themselves.
 nodes = Table(
     "nodes",
     metadata,
@@ -211,6 +219,8 @@ nodes = Table(
     Column("host", Text, nullable=False),
     Column("pid", BigInteger, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
+    Column("account", String(64), nullable=False, server_default=""),
+    Column("lease_until_ms", BigInteger, nullable=False, server_default="0"),
 )
 keys = Table(
     "keys",

@@ -32,23 +32,20 @@ __all__ = [
     "bound",
     "check_live",
     "create",
-    "ended_before",
-    "ended_roots",
     "find",
     "find_live",
+    "finish",
     "force_ending",
-    "forget",
-    "forget_root",
     "listed",
     "mark_ending",
     "missing",
     "policy_of",
+    "policy_text_of",
     "session_of",
     "settle",
     "unbind",
 ]
 
-FORGOTTEN_AT_ONCE = 500
 RUNNING, DELETING, FINISH = "RUNNING", "DELETING", "FINISH"
 FORCED = "by force"
 
@@ -58,7 +55,14 @@ _STATUS = select(sessions.c.status).where(sessions.c.id == bindparam("id"), sess
 
 @dataclass(frozen=True)
 class SessionRow:
-    """A session as the catalog has it."""
+    """A session as the catalog has it.
+
+    Attributes:
+        root: the directory here; "" if it has never had one.
+        node_id: the process elsewhere that has the directory; "" for this service.
+        node_root: where that process has it, for people.
+        linger_ms: how long the session outlives that process; 0 for as long as it is not deleted.
+    """
 
     id: str
     account: str
@@ -68,6 +72,14 @@ class SessionRow:
     image_id: str
     status: str
     end_reason: str
+    node_id: str = ""
+    node_root: str = ""
+    linger_ms: int = 0
+
+    @property
+    def shown_root(self) -> str:
+        """The directory's path where it is, for people."""
+        return self.node_root if self.node_id else self.root
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,10 @@ def create(connection: Connection, session: SessionRow) -> None:
             ending_tasks="[]",
             created_ms=now,
             changed_ms=now,
+            node_id=session.node_id,
+            node_root=session.node_root,
+            node_seen_ms=now,
+            linger_ms=session.linger_ms,
         )
     )
     bulk_insert(connection, label_rows, [(session.id, name, value) for name, value in session.labels.items()])
@@ -196,14 +212,23 @@ def policy_of(connection: Connection, session_id: str, context_id: str, mount: s
     Raises:
         ServiceError: ``InvalidBinding.NotFound``.
     """
+    return read_policy(policy_text_of(connection, session_id, context_id, mount), mount)[0]
+
+
+def policy_text_of(connection: Connection, session_id: str, context_id: str, mount: str) -> str:
+    """Return the policy of a session's binding, as it was sent.
+
+    Raises:
+        ServiceError: ``InvalidBinding.NotFound``.
+    """
     same = (bindings.c.session_id == session_id) & (bindings.c.context_id == context_id) & (bindings.c.mount == mount)
-    text = connection.execute(select(bindings.c.policy).where(same)).scalar_one_or_none()
+    text: str | None = connection.execute(select(bindings.c.policy).where(same)).scalar_one_or_none()
     if text is None:
         raise ServiceError(
             "InvalidBinding.NotFound",
             f"the session {session_id!r} does not bind the context {context_id!r} at {mount!r} any more",
         )
-    return read_policy(text, mount)[0]
+    return text
 
 
 def mark_ending(connection: Connection, session_id: str, ending_tasks: Sequence[str]) -> None:
@@ -254,39 +279,19 @@ def settle(connection: Connection, session_id: str) -> None:
     found = connection.execute(awaited).all()
     failed = [f"the upload of {task.path} failed: {task.error}" for task in found if task.status == "Failed"]
     forced = row.end_reason == FORCED
-    values: dict[str, Any] = {"status": FINISH, "end_reason": "deleted"}
-    if failed:
-        values["end_reason"] = f"deleted by force: {'; '.join(failed)}"
     if failed and not forced:
-        values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}"}
+        values = {"status": RUNNING, "end_reason": f"not deleted: {'; '.join(failed)}", "changed_ms": now_ms()}
+        connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
     else:
-        connection.execute(delete(bindings).where(bindings.c.session_id == session_id))
-        remove_transfer(connection, session_id)
-    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values, changed_ms=now_ms()))
+        finish(connection, session_id, f"deleted by force: {'; '.join(failed)}" if failed else "deleted")
 
 
-def ended_roots(connection: Connection) -> list[SessionRow]:
-    """Return the sessions that have ended and whose directory is the service's to remove."""
-    rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
-    return [session_of(connection, row) for row in connection.execute(rows).all()]
-
-
-def ended_before(connection: Connection, moment_ms: int) -> list[str]:
-    """Return ids, not too many at once, of sessions that ended before a moment and have nothing left to be removed."""
-    old = (sessions.c.status == FINISH) & (sessions.c.changed_ms < moment_ms)
-    rows = select(sessions.c.id).where(old, ~sessions.c.owns_root).limit(FORGOTTEN_AT_ONCE)
-    return list(connection.execute(rows).scalars())
-
-
-def forget(connection: Connection, ids: Sequence[str]) -> None:
-    """Remove all that is known of sessions that ended."""
-    for column in (tasks.c.session_id, label_rows.c.session_id, sessions.c.id):
-        connection.execute(delete(column.table).where(column.in_(ids)))
-
-
-def forget_root(connection: Connection, session_id: str) -> None:
-    """Note that an ended session's directory is gone."""
-    connection.execute(update(sessions).where(sessions.c.id == session_id).values(owns_root=False))
+def finish(connection: Connection, session_id: str, reason: str) -> None:
+    """End a session, whose tasks have ended."""
+    connection.execute(delete(bindings).where(bindings.c.session_id == session_id))
+    remove_transfer(connection, session_id)
+    values = {"status": FINISH, "end_reason": reason, "changed_ms": now_ms()}
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
 
 
 def missing(session_id: str) -> ServiceError:
@@ -308,6 +313,9 @@ def session_of(connection: Connection, row: Row[Any]) -> SessionRow:
         image_id=row.image_id,
         status=row.status,
         end_reason=row.end_reason,
+        node_id=row.node_id,
+        node_root=row.node_root,
+        linger_ms=row.linger_ms,
     )
 
 

@@ -5,7 +5,7 @@ A task is of the node that runs it, and only that node changes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, or_, select, update
@@ -28,6 +28,10 @@ __all__ = [
     "WAITING",
     "fail",
     "fail_all_of",
+    "fail_all_of_session",
+    "fail_running_of",
+    "fail_waiting",
+    "hand_over",
     "listed",
     "named",
     "progress_values",
@@ -35,10 +39,12 @@ __all__ = [
     "queue_change",
     "record_conflicts",
     "record_progress",
+    "row_of",
     "start",
     "succeed",
     "task_of",
     "unfinished_of",
+    "unfinished_rows",
 ]
 
 WAITING, RUNNING, SUCCESS, FAILED = "Waiting", "Running", "Success", "Failed"
@@ -168,6 +174,40 @@ def fail_all_of(connection: Connection, node_id: str, error: str) -> None:
     _fail(connection, tasks.c.node_id == node_id, error)
 
 
+def fail_all_of_session(connection: Connection, session_id: str, error: str) -> None:
+    """End all of a session's tasks that have not ended, with the reason they failed for."""
+    _fail(connection, tasks.c.session_id == session_id, error)
+
+
+def fail_running_of(connection: Connection, node_id: str, error: str, *, but: Collection[str] = ()) -> list[str]:
+    """End a node's running tasks with the reason they failed for, but for some; return the ids of their sessions."""
+    which = (tasks.c.node_id == node_id) & (tasks.c.status == RUNNING)
+    running = connection.execute(select(tasks.c.id).where(which)).scalars().all()
+    return [id_ for task in running if task not in but for id_ in _fail(connection, tasks.c.id == task, error)]
+
+
+def fail_waiting(connection: Connection, task_id: str, error: str) -> list[str]:
+    """End a task that nobody has begun, with the reason it failed for; return the ids of the sessions it is of."""
+    return _fail(connection, (tasks.c.id == task_id) & (tasks.c.status == WAITING), error)
+
+
+def hand_over(connection: Connection, session_id: str, node_id: str) -> None:
+    """Make the waiting tasks of a session those of another node."""
+    waiting = (tasks.c.session_id == session_id) & (tasks.c.status == WAITING)
+    connection.execute(update(tasks).where(waiting).values(node_id=node_id))
+
+
+def row_of(connection: Connection, task_id: str) -> Row[Any] | None:
+    """Return the row of a task; None if there is none."""
+    return connection.execute(select(tasks).where(tasks.c.id == task_id)).one_or_none()
+
+
+def unfinished_rows(connection: Connection, node_id: str) -> Sequence[Row[Any]]:
+    """Return the rows of a node's tasks that have not ended, oldest first."""
+    rows = select(tasks).where(tasks.c.node_id == node_id, tasks.c.finished_ms.is_(None))
+    return connection.execute(rows.order_by(tasks.c.number)).all()
+
+
 def unfinished_of(connection: Connection, node_id: str) -> list[str]:
     """Return the ids of a node's tasks that have not ended."""
     rows = select(tasks.c.id).where(tasks.c.node_id == node_id, tasks.c.finished_ms.is_(None))
@@ -268,12 +308,13 @@ def _add(connection: Connection, account: str, task: Task) -> None:
     )
 
 
-def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> None:
+def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> list[str]:
     unfinished = which & tasks.c.finished_ms.is_(None)
     sessions_touched = connection.execute(select(tasks.c.session_id).where(unfinished).distinct()).scalars().all()
     connection.execute(update(tasks).where(unfinished).values(status=FAILED, error=error, finished_ms=now_ms()))
     for session_id in sessions_touched:
         sessions.settle(connection, session_id)
+    return list(sessions_touched)
 
 
 def _of(session_id: str) -> Select[Any]:

@@ -9,16 +9,18 @@ from typing import Any
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.api.envelope import failure, new_request_id
 from ctxmgr.service.contextservice import ContextService
+from ctxmgr.service.tasks.watch import Watch
 
 from .access import Caller, Doorkeeper
 from .parking import Parked, Parking
 from .reading import ActionRequest
 from .threads import Threads
-from .writing import encoded
+from .writing import JSON, encoded
 
 __all__ = ["Answering", "HttpAnswer", "told"]
 
 READING_THREADS, WRITING_THREADS, SCANNING_THREADS, FILE_THREADS = 4, 4, 2, 3
+NODE_THREADS, NODE_ANSWER_THREADS, NODE_STORE_THREADS = 3, 3, 2
 READING = frozenset(
     [
         "DescribeContextFile",
@@ -56,19 +58,30 @@ class HttpAnswer:
     request_id: str
     caller: Caller | None = None
     parked: bool = False
+    kind: str = JSON
 
 
 class Answering:
-    """Between the loop and the service. Made and used in the loop."""
+    """Between the loop and the service. Made and used in the loop.
+
+    Attributes:
+        doorkeeper, parking: those of all requests.
+        reading, files: threads for what is quick to read, and for files by URL.
+        nodes, node_answers, node_stores: threads for the calls of nodes: those that are quick, those that answer much,
+            and those that bring much.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, service: ContextService, doorkeeper: Doorkeeper) -> None:
         self._service = service
-        self._doorkeeper = doorkeeper
+        self.doorkeeper = doorkeeper
         self.parking: Parking[HttpAnswer] = Parking(loop)
         self.reading = Threads(loop, READING_THREADS, "ctxmgr-http-reading")
         self.files = Threads(loop, FILE_THREADS, "ctxmgr-http-files")
         self._writing = Threads(loop, WRITING_THREADS, "ctxmgr-http-writing")
         self._scanning = Threads(loop, SCANNING_THREADS, "ctxmgr-http-scanning")
+        self.nodes = Threads(loop, NODE_THREADS, "ctxmgr-http-nodes")
+        self.node_answers = Threads(loop, NODE_ANSWER_THREADS, "ctxmgr-http-node-answers")
+        self.node_stores = Threads(loop, NODE_STORE_THREADS, "ctxmgr-http-node-stores")
         doorkeeper.later = self._writing.submit
 
     async def answer(self, request: ActionRequest, base_url: str, gone: asyncio.Future[None]) -> HttpAnswer | None:
@@ -89,7 +102,8 @@ class Answering:
     def close(self) -> None:
         """End what waits. Nothing is answered any more afterwards."""
         self.parking.close()
-        for threads in (self.reading, self.files, self._writing, self._scanning):
+        ours = (self.reading, self.files, self._writing, self._scanning)
+        for threads in (*ours, self.nodes, self.node_answers, self.node_stores):
             threads.close()
 
     def _threads(self, action: str) -> Threads:
@@ -99,7 +113,7 @@ class Answering:
 
     def _begin(self, request: ActionRequest, base_url: str) -> HttpAnswer | Parked[HttpAnswer]:
         try:
-            caller = self._doorkeeper.admit(request.key)
+            caller = self.doorkeeper.admit(request.key)
         except ServiceError as error:
             return told(failure(new_request_id(), error))
         watch = None
@@ -107,23 +121,33 @@ class Answering:
             watch = self._service.watch(request.action, request.parameters, account=caller.account)
         if watch is None:
             return self._handle(request, base_url, caller)
-        parked = Parked(self.reading, watch, lambda: self._handle_again(request, base_url))
+        parked = Parked(self.reading, watch, lambda: self._handle_again(request, base_url, watch))
         if watch.ready():
             parked.leave()
-            return self._handle(request, base_url, caller)
+            return self._handle(request, base_url, caller, watch)
         return parked
 
-    def _handle(self, request: ActionRequest, base_url: str, caller: Caller, *, parked: bool = False) -> HttpAnswer:
-        envelope = self._service.handle(request.action, request.parameters, account=caller.account, base_url=base_url)
+    def _handle(
+        self,
+        request: ActionRequest,
+        base_url: str,
+        caller: Caller,
+        watch: Watch | None = None,
+        *,
+        parked: bool = False,
+    ) -> HttpAnswer:
+        envelope = self._service.handle(
+            request.action, request.parameters, account=caller.account, base_url=base_url, watch=watch
+        )
         return told(envelope, caller, parked=parked)
 
-    def _handle_again(self, request: ActionRequest, base_url: str) -> HttpAnswer:
+    def _handle_again(self, request: ActionRequest, base_url: str, watch: Watch) -> HttpAnswer:
         # The key may have been revoked while the request waited.
         try:
-            caller = self._doorkeeper.admit(request.key)
+            caller = self.doorkeeper.admit(request.key)
         except ServiceError as error:
             return told(failure(new_request_id(), error), parked=True)
-        return self._handle(request, base_url, caller, parked=True)
+        return self._handle(request, base_url, caller, watch, parked=True)
 
 
 def told(envelope: dict[str, Any], caller: Caller | None = None, *, parked: bool = False) -> HttpAnswer:

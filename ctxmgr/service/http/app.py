@@ -17,9 +17,11 @@ from ctxmgr.service.contextservice import ContextService
 
 from .accessrecord import AccessRecord
 from .answering import Answering, HttpAnswer, told
-from .faults import Interfere
+from .bodies import Gone, Refused, forget, gone, read_body
+from .faults import Dropped, Interfere
 from .limits import MAX_FORM, SECONDS_FOR_A_FORM
 from .metrics import HEALTH, SCRAPE, TEXT, Metrics
+from .nodedoor import NodeDoor
 from .outflow import WAY, Broken, Outflow, Outlet
 from .reading import ActionRequest, base_url, read_action, read_request
 from .transferring import Transfers
@@ -31,26 +33,7 @@ logger = logging.getLogger(__name__)
 
 FILES = "/files/"
 SECONDS_FOR_HEALTH = 5.0
-PATIENCE = 16 * MAX_FORM
-"""Bytes that are read and forgotten, so that a client which sends too much gets to read why it is refused."""
-
-
-class _Dropped(Exception):
-    """A test wants the connection cut."""
-
-
-class _Gone(Exception):
-    """The client has gone."""
-
-
-class _Refused(Exception):
-    """The request is refused for what it is as HTTP, with a status of its own."""
-
-    def __init__(self, status: int, error: ServiceError, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(error.message)
-        self.status = status
-        self.error = error
-        self.headers = headers
+NODE = "/node/"
 
 
 class App:
@@ -79,6 +62,7 @@ class App:
         self._url = url
         self._interfere = interfere
         self._transfers = Transfers(service, answering.files, metrics)
+        self._nodes = NodeDoor(service, answering, self._interfered)
         self.outflow = Outflow()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,12 +71,12 @@ class App:
         record = AccessRecord(client[0] if client else "")
         try:
             await self._route(scope, receive, Outlet(self.outflow, scope, send), record)
-        except (_Dropped, Broken) as error:
+        except (Dropped, Broken) as error:
             if isinstance(error, Broken):
                 logger.info("request broke off: %s: %s", record.action, error)
             record.code = record.code or "Aborted"
             await _cut(scope, receive)
-        except _Gone:
+        except Gone:
             record.code = "Gone"
         finally:
             record.close(self._metrics)
@@ -102,11 +86,11 @@ class App:
         try:
             await self._dispatch(scope, headers, receive, send, record)
             return
-        except _Refused as refused:
+        except Refused as refused:
             status, error, more = refused.status, refused.error, refused.headers
         except ServiceError as refused:
             status, error, more = 0, refused, ()
-        except (asyncio.CancelledError, _Dropped, _Gone, Broken):
+        except (asyncio.CancelledError, Dropped, Gone, Broken):
             raise
         except Exception as problem:
             logger.exception("a request failed: %s", record.action)
@@ -141,6 +125,9 @@ class App:
         elif path.startswith(FILES):
             _allow(method, "GET", "HEAD", "PUT", "POST")
             await self._transfer(method, path[len(FILES) :], headers, receive, send, record)
+        elif path.startswith(NODE):
+            _allow(method, "POST")
+            await self._nodes.answer(path[len(NODE) :], headers, receive, send, record)
         elif path == "/healthz":
             _allow(method, "GET", "HEAD")
             await self._health(send, record)
@@ -151,7 +138,7 @@ class App:
             record.sent = len(body)
             await send_answer(send, 200, body, kind=TEXT)
         else:
-            raise _Refused(
+            raise Refused(
                 404, ServiceError("InvalidPath.NotFound", f"there is nothing at {path[:100]!r}: POST actions to /")
             )
 
@@ -160,7 +147,7 @@ class App:
     ) -> None:
         query = scope["query_string"]
         record.action = read_action(query, headers)
-        body = await _form(headers, receive)
+        body = await read_body(headers, receive, most=MAX_FORM, advice="send fewer or shorter parameters")
         record.received = len(body)
         try:
             request = read_request(query, headers, body)
@@ -176,12 +163,12 @@ class App:
         url = self._url or base_url(scope["scheme"], headers, scope.get("server"))
         answer = await self._answered(request, url, receive)
         if answer is None:
-            raise _Gone
+            raise Gone
         if answer.caller is not None:
             record.account, record.key_id = answer.caller.account, answer.caller.key_id
         record.request_id, record.code, record.parked = answer.request_id, answer.code, answer.parked
         if dropped:
-            raise _Dropped
+            raise Dropped
         record.status, record.sent = answer.status, len(answer.body)
         await send_answer(send, answer.status, answer.body)
 
@@ -189,11 +176,11 @@ class App:
         if not request.parameters.get("WaitMs"):
             nobody: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             return await self._answering.answer(request, url, nobody)
-        gone = asyncio.ensure_future(_gone(receive))
+        leaving = asyncio.ensure_future(gone(receive))
         try:
-            return await self._answering.answer(request, url, gone)
+            return await self._answering.answer(request, url, leaving)
         finally:
-            gone.cancel()
+            leaving.cancel()
 
     async def _transfer(
         self,
@@ -206,7 +193,7 @@ class App:
     ) -> None:
         await self._interfered("PutFile" if method == "PUT" else "GetFile")
         if method == "POST":
-            body = await _form(headers, receive)
+            body = await read_body(headers, receive, most=MAX_FORM, advice="name fewer paths")
             record.received = len(body)
             await self._transfers.post(token, body, record, send)
             return
@@ -227,7 +214,7 @@ class App:
             # Of a body that was read to its end nothing more comes, and waiting for it would only delay the refusal.
             if not whole:
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(_forget(headers, receive), SECONDS_FOR_A_FORM)
+                    await asyncio.wait_for(forget(headers, receive), SECONDS_FOR_A_FORM)
             raise
 
     async def _health(self, send: Send, record: AccessRecord) -> None:
@@ -256,61 +243,19 @@ class App:
         if interference.refuse is not None:
             raise interference.refuse
         if interference.drop == "before":
-            raise _Dropped
+            raise Dropped
         return interference.drop == "after"
 
 
 def _allow(method: str, *allowed: str) -> None:
     if method not in allowed:
-        raise _Refused(
+        raise Refused(
             405,
             ServiceError("InvalidMethod.NotAllowed", f"{method} is not for this: send {' or '.join(allowed)}"),
             (("allow", ", ".join(allowed)),),
         )
 
 
-async def _form(headers: Mapping[str, str], receive: Receive) -> bytes:
-    try:
-        return await asyncio.wait_for(_whole_form(headers, receive), SECONDS_FOR_A_FORM)
-    except asyncio.TimeoutError:
-        problem = f"the body did not come within {SECONDS_FOR_A_FORM:g} s"
-        raise _Refused(408, ServiceError("InvalidRequest.Timeout", problem)) from None
-
-
-async def _whole_form(headers: Mapping[str, str], receive: Receive) -> bytes:
-    # The server has checked that the length is a number, where there is one.
-    form = bytearray()
-    more = int(headers.get("content-length", "0")) <= MAX_FORM
-    while more and len(form) <= MAX_FORM:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        form += message.get("body", b"")
-        more = message.get("more_body", False)
-        if not more and len(form) <= MAX_FORM:
-            return bytes(form)
-    if more or not form:
-        await _forget(headers, receive)
-    problem = f"the body has more than {MAX_FORM} bytes: send fewer or shorter parameters"
-    raise _Refused(413, ServiceError("InvalidRequest.TooLarge", problem))
-
-
-async def _forget(headers: Mapping[str, str], receive: Receive) -> None:
-    """Read what the client still sends, so that it comes to read the answer; nothing if it asked first."""
-    most = 0 if "expect" in headers else PATIENCE
-    while most > 0:
-        message = await receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
-        most -= len(message.get("body", b""))
-
-
-async def _gone(receive: Receive) -> None:
-    """Wait until the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _cut(scope: Scope, receive: Receive) -> None:
     scope["extensions"][WAY].abort()
-    await _gone(receive)
+    await gone(receive)

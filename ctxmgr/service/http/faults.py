@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from ctxmgr.errors import ServiceError
 
-__all__ = ["Interfere", "Interference"]
+__all__ = ["Dropped", "Interfere", "Interference"]
+
+
+class Dropped(Exception):
+    """A test wants the connection cut."""
 
 
 @dataclass(frozen=True)

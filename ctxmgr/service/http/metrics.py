@@ -12,20 +12,27 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ctxmgr.service.api.nodes.registry import CALLS
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.api.unsupported import UNSUPPORTED
 from ctxmgr.service.contextservice import ContextService
 
-__all__ = ["OTHER", "TEXT", "Metrics"]
+__all__ = ["OTHER", "TEXT", "Metrics", "node_action"]
 
 logger = logging.getLogger(__name__)
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 GET_FILE, PUT_FILE, HEALTH, SCRAPE = "GetFile", "PutFile", "healthz", "metrics"
-_KNOWN = frozenset([*ACTIONS, *UNSUPPORTED, GET_FILE, PUT_FILE, HEALTH, SCRAPE])
+_NODE_ACTIONS = {call: f"node/{call}" for call in CALLS}
+_KNOWN = frozenset([*ACTIONS, *UNSUPPORTED, *_NODE_ACTIONS.values(), GET_FILE, PUT_FILE, HEALTH, SCRAPE])
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TASK_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+def node_action(call: str) -> str:
+    """Return what a call of a node is named in logs and numbers."""
+    return _NODE_ACTIONS[call]
 
 
 class Metrics:
@@ -62,7 +69,7 @@ class Metrics:
             "ctxmgr_files_moved", "Files moved, by tasks and by URL.", ["mode"], registry=self._registry
         )
         self._bytes = Counter("ctxmgr_bytes_moved", "Bytes of these files.", ["mode"], registry=self._registry)
-        self._registry.register(_Now(service.unfinished, parked))
+        self._registry.register(_Now(service.unfinished, parked, service.nodes))
 
     def answered(self, action: str, code: str, seconds: float | None) -> None:
         """Count a request.
@@ -113,14 +120,20 @@ class Metrics:
 class _Now(Collector):
     """What is not counted but looked up when it is asked for."""
 
-    def __init__(self, unfinished: Callable[[], Mapping[str, int]], parked: Callable[[], int]) -> None:
+    def __init__(
+        self, unfinished: Callable[[], Mapping[str, int]], parked: Callable[[], int], nodes: Callable[[], int]
+    ) -> None:
         self._unfinished = unfinished
         self._parked = parked
+        self._nodes = nodes
 
     def collect(self) -> Iterable[Metric]:
         parked = GaugeMetricFamily("ctxmgr_parked_requests", "Requests that wait for the end of a task.")
         parked.add_metric([], self._parked())
         yield parked
+        nodes = GaugeMetricFamily("ctxmgr_nodes", "Processes elsewhere that have directories, and talk to this one.")
+        nodes.add_metric([], self._nodes())
+        yield nodes
         tasks = GaugeMetricFamily("ctxmgr_tasks", "Tasks that have not ended; Waiting is the queue.", labels=["status"])
         try:
             for status, number in self._unfinished().items():

@@ -158,6 +158,15 @@ class Outlet:
         """Free the room that is not needed."""
         self._outflow.release(holding)
 
+    def filled(self, holding: Holding, size: int) -> None:
+        """Take note that what there is room for has been read, and is of this size.
+
+        Raises:
+            Broken: it was given up meanwhile.
+        """
+        self._outflow.moved(holding, 0)
+        self._outflow.shrink(holding, size)
+
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send a message of ASGI.
 

@@ -11,7 +11,7 @@ from ctxmgr.errors import ServiceError
 
 from .limits import MAX_PARAMETERS
 
-__all__ = ["ActionRequest", "base_url", "read_action", "read_request"]
+__all__ = ["ActionRequest", "base_url", "bearer", "read_action", "read_request"]
 
 _FORM = "application/x-www-form-urlencoded"
 _COMMON = ("Action", "Format", "Version", "Timestamp", "SignatureNonce", "Authorization")
@@ -64,11 +64,16 @@ def read_request(query: bytes, headers: Mapping[str, str], body: bytes) -> Actio
         raise ServiceError(
             "InvalidParameter.Missing", "the parameter Action is missing, and x-acs-action too: send one"
         )
-    credential = parameters.get("Authorization") or headers.get("authorization", "")
-    scheme, _, key = credential.strip().partition(" ")
+    key = bearer(parameters.get("Authorization") or headers.get("authorization", ""))
     for name in _COMMON:
         parameters.pop(name, None)
-    return ActionRequest(action, key.strip() if scheme.lower() == "bearer" else "", parameters)
+    return ActionRequest(action, key, parameters)
+
+
+def bearer(credential: str) -> str:
+    """Return the key in a credential; "" where it holds none."""
+    scheme, _, key = credential.strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def base_url(scheme: str, headers: Mapping[str, str], server: tuple[str, int | None] | None) -> str:

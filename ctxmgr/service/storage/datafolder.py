@@ -100,6 +100,10 @@ class DataFolder(NodeFolder):
         return self.root / "sessions"
 
     @property
+    def staged(self) -> Path:
+        return self.root / "staged"
+
+    @property
     def url_key(self) -> Path:
         return self.root / "url.key"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from ctxmgr.engine.policy.mounts import joined
-from ctxmgr.service.catalog import sessions
+from ctxmgr.service.catalog import endedsessions
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import tasks
+from ctxmgr.service.catalog.sessions import SessionRow
 from ctxmgr.service.storage.datafolder import DataFolder
 
 from .removal import remove_tree
@@ -30,21 +31,21 @@ class Cleanup:
     def run(self) -> None:
         """Do so now. A session whose directory can't be removed is logged, and tried again another time."""
         with self._catalog.read() as connection:
-            ended = {session.id: session for session in sessions.ended_roots(connection)}
+            ended = {session.id: session for session in endedsessions.ended_roots(connection)}
         self._retries.each(ended, lambda session_id: self._remove(ended[session_id]))
         with self._catalog.read() as connection:
-            long_ago = sessions.ended_before(connection, now_ms() - KEPT_MS)
+            long_ago = endedsessions.ended_before(connection, now_ms() - KEPT_MS)
         if long_ago:
             with self._catalog.write() as connection:
-                sessions.forget(connection, long_ago)
+                endedsessions.forget(connection, long_ago)
 
-    def _remove(self, session: sessions.SessionRow) -> None:
+    def _remove(self, session: SessionRow) -> None:
         remove_tree(session.root)
         self._remove_states(session)
         with self._catalog.write() as connection:
-            sessions.forget_root(connection, session.id)
+            endedsessions.forget_root(connection, session.id)
 
-    def _remove_states(self, session: sessions.SessionRow) -> None:
+    def _remove_states(self, session: SessionRow) -> None:
         rows = select(tasks.c.context_id, tasks.c.mount).where(tasks.c.session_id == session.id).distinct()
         with self._catalog.read() as connection:
             synced = connection.execute(rows).all()

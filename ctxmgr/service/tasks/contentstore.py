@@ -45,6 +45,14 @@ class CatalogContentStore:
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         return self._packs.read_chunks(places)
 
+    def has_at(self, places: Collection[tuple[str, int, int]]) -> bool:
+        """Whether the account has a chunk at each of some places: a pack, an offset, and the bytes it takes there."""
+        return self._index.has_at(places)
+
+    def has_pack(self, name: str) -> bool:
+        """Whether a chunk of the account lies in a pack."""
+        return self._index.has_pack(name)
+
     def _damaged_among(self, names: Collection[str]) -> set[str]:
         proofs = self._index.proofs(names)
         return {name for name in names if not self._is_whole(name, proofs.get(name))}

@@ -1,4 +1,4 @@
-"""Nodes: the processes that run tasks, each known alive by the lock it holds, and the end of those that died."""
+"""The processes that use one data folder, each known alive by the lock it holds, and the end of those that died."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Node:
             wait: wait for another process that is doing the same; otherwise leave it to that one.
         """
         with self._catalog.read() as connection:
-            others = connection.execute(select(nodes.c.id).where(nodes.c.id != self.id)).scalars().all()
+            of_the_folder = select(nodes.c.id).where(nodes.c.id != self.id, nodes.c.account == "")
+            others = connection.execute(of_the_folder).scalars().all()
         if not others:
             return
         with suppress(Timeout), self._guard(wait=wait):

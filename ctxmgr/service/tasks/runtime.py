@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection
@@ -28,19 +27,22 @@ from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.signing import Signer, load_key
+from ctxmgr.service.storage.staging import Staging
 
 from . import cleanup, resuming
 from .contextstore import CatalogContextStore
+from .leases import Leases
 from .nodes import Node
+from .questions import Questions
 from .resuming import Queued
+from .taskqueue import Queue
 from .watch import Listeners
 from .workers import Workers
 
-__all__ = ["Queue", "Runtime"]
+__all__ = ["Runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,31 +54,8 @@ CLOSED = "interrupted: the service was closed before it was done"
 LOST = "interrupted: it was queued, and never begun"
 
 
-@dataclass(frozen=True)
-class Queue:
-    """An open write transaction in which tasks can be queued; they begin when it is committed."""
-
-    connection: Connection
-    node_id: str
-    added: list[Queued]
-
-    def add(self, session: SessionRow, binding: BindingRow, mode: str, path: str = "", *, discard: bool = False) -> str:
-        """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
-        path = path or binding.path
-        task, new = tasks.queue(self.connection, self.node_id, session.account, binding, mode, path, discard=discard)
-        if new:
-            self.added.append(Queued(session.account, task, session.root))
-        return task.id
-
-    def add_change(self, account: str, context_id: str, mode: str, *, revision: int = 0) -> str:
-        """Queue a clear or a restore of a context, and return its task's id."""
-        task = tasks.queue_change(self.connection, self.node_id, account, context_id, mode, revision=revision)
-        self.added.append(Queued(account, task, context_id))
-        return task.id
-
-
 class Runtime:
-    """See the module. ``catalog``, ``folder``, ``signer`` and ``listeners`` are what actions work with.
+    """See the module. The public attributes are what actions work with.
 
     Attributes:
         roots: by account, the real paths of the directories in and below which sessions may have their roots; None
@@ -97,6 +76,9 @@ class Runtime:
         self._stores: dict[str, CatalogContextStore] = {}
         self._archives = ArchiveCache(folder.archives)
         self.listeners = Listeners()
+        self.leases = Leases(catalog, self.listeners)
+        self.questions = Questions(self.listeners)
+        self.staging = Staging(folder.staged)
         self.signer = signer
         self.closed = False
         self.resumes = resumes
@@ -117,7 +99,14 @@ class Runtime:
         atexit.register(self._at_exit)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, workers: int, resumes: bool = False) -> Runtime:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        workers: int,
+        resumes: bool = False,
+        lease: float | None = None,
+    ) -> Runtime:
         """Open a data folder.
 
         Raises:
@@ -135,10 +124,12 @@ class Runtime:
                 undo.callback(catalog.close)
                 runtime = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
                 undo.callback(runtime.close)
+                runtime.leases.seconds = runtime.leases.seconds if lease is None else lease
                 runtime.node.end_dead_ones(wait=True)
                 if resumes:
                     with runtime._queueing:
                         runtime._take_over()
+                    runtime.leases.begin()
             except CatalogError as error:
                 raise DataFolderError(error.message) from error
             except OSError as error:
@@ -157,7 +148,10 @@ class Runtime:
                 queue = Queue(connection, self.node.id, [])
                 yield queue
             for queued in queue.added:
-                self._begin(queued)
+                if queued.task.node_id == self.node.id:
+                    self._begin(queued)
+                else:
+                    self.listeners.notify(queued.task.node_id)
 
     def check_open(self) -> None:
         """Check that the runtime can be used.
@@ -206,6 +200,10 @@ class Runtime:
             finally:
                 self._queueing.release()
 
+    def runs(self, node_id: str) -> bool:
+        """Whether the end of a node's tasks is noticed in this process, where everyone who waits is notified."""
+        return node_id == self.node.id or node_id in self.leases
+
     def progress(self, task_id: str) -> Progress | None:
         """Return the progress of a task that is queued or running in this process; None for any other."""
         monitor = self._live.get(task_id)
@@ -236,6 +234,7 @@ class Runtime:
             atexit.unregister(self._at_exit)
             self._workers.close()
             self.sweeper.stop()
+            self.leases.stop()
             if not self._workers.wait(grace):
                 for monitor in list(self._live.values()):
                     monitor.stop()
@@ -298,8 +297,17 @@ class Runtime:
         finally:
             self._live.pop(task.id, None)
             self.listeners.notify(task.session_id)
+        self._note_ended(task.id)
+
+    def ended(self, task_id: str, session_id: str) -> None:
+        """Notify whoever waits for a task that a node has ended."""
+        self.listeners.notify(session_id)
+        self._note_ended(task_id)
+
+    def _note_ended(self, task_id: str) -> None:
+        """Tell the observers of a task that has ended, and clean up after it."""
         for observe in list(self.observers):
-            observe(task.id)
+            observe(task_id)
         self.clean_up()
 
     def _change(self, task: Task) -> None:

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .questions import Asked
 
 __all__ = ["Listeners", "Watch"]
 
@@ -61,12 +65,14 @@ class Watch:
         ready: tells whether the answer is worth giving now; never raises.
         subscribe: calls the given function, from a worker thread, whenever a task of the session ends, until the
             function that it gives back is called.
+        asked: the question to a node that is asked meanwhile, if that is what is waited for.
     """
 
     timeout: float
     poll: float | None
     ready: Callable[[], bool]
     subscribe: Callable[[Callable[[], None]], Callable[[], None]]
+    asked: Asked | None = None
 
 
 def _call(entries: list[Callable[[], None]]) -> None:

@@ -182,7 +182,7 @@ def test_a_catalog_that_another_process_writes_for_long_says_so_and_that_it_can_
     monkeypatch.setattr("ctxmgr.service.catalog.sqlite.BUSY_TIMEOUT_MS", 20)
     service = ContextService.open(tmp_path / "data")
     other = sqlite3.connect(tmp_path / "data" / "catalog.db")
-    other.execute("INSERT INTO nodes VALUES ('node-x', 'example', 4711, 0)")
+    other.execute("INSERT INTO nodes (id, host, pid, started_ms) VALUES ('node-x', 'example', 4711, 0)")
     other.commit()
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Refused, match=r"try again; .* use the data folder are 4711 on example") as caught:

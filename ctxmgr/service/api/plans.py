@@ -1,0 +1,127 @@
+"""The preview of a sync, made here or at the node that has the session's directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ctxmgr.engine.manifest.errors import WorkspaceError
+from ctxmgr.engine.sync.conflicts import read
+from ctxmgr.errors import ServiceError
+from ctxmgr.nodewire import PlannedPart, PlanPart
+from ctxmgr.nodewire.objects import planned_part
+from ctxmgr.service.catalog import sessions
+from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
+from ctxmgr.service.tasks.leases import NOBODY
+from ctxmgr.service.tasks.runtime import Runtime
+from ctxmgr.service.tasks.watch import Watch
+
+from .parameters import Parameters
+from .sync import bindings_named, described_conflict, discard_of, mode_of
+
+__all__ = ["plan_sync", "watch_plan_sync"]
+
+SECONDS_FOR_A_NODE = 60.0
+"""That a node has to answer what a sync there would do."""
+
+
+def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
+    """Answer PlanSync (ext): what a sync would do."""
+    mode = mode_of(parameters)
+    discard = discard_of(parameters, mode)
+    session, bindings = _named(runtime, account, parameters)
+    if not session.node_id:
+        return _described(bindings, _planned_here(runtime, session, bindings, mode, discard))
+    if parameters.asked is None:
+        _check_there(runtime, session)
+        raise ServiceError(
+            "Node.Elsewhere", "another process has the directory of this session: ask the service that it talks to"
+        )
+    parts = parameters.asked.result()
+    if len(parts) != len(bindings):
+        raise ServiceError("Node.Malformed", "the process that has the directory answered something else: try again")
+    return _described(bindings, parts)
+
+
+def watch_plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> Watch | None:
+    """Return the wait for the node that is to be asked what a sync would do; None where it is seen here.
+
+    Raises:
+        ServiceError: the request is refused, or there is no process to be asked.
+    """
+    mode = mode_of(parameters)
+    discard = discard_of(parameters, mode)
+    session, bindings = _named(runtime, account, parameters)
+    if not session.node_id:
+        return None
+    _check_there(runtime, session)
+    parts = [PlanPart(item.context_id, item.mount, path, item.policy_text) for item, path in bindings]
+    asked = runtime.questions.prepare(session.node_id, session.id, mode, discard, parts)
+    return Watch(
+        timeout=SECONDS_FOR_A_NODE,
+        poll=None,
+        ready=lambda: asked.is_answered or runtime.closed,
+        subscribe=lambda notify: runtime.questions.ask(asked, notify),
+        asked=asked,
+    )
+
+
+def _named(runtime: Runtime, account: str, parameters: Parameters) -> tuple[SessionRow, list[tuple[BindingRow, str]]]:
+    session_id = parameters.required("SessionId")
+    mode = mode_of(parameters)
+    with runtime.catalog.read() as connection:
+        session = sessions.find_live(connection, account, session_id)
+        named = bindings_named(connection, session_id, mode, parameters)
+    return session, [(binding, path) for binding, _, path in named]
+
+
+def _check_there(runtime: Runtime, session: SessionRow) -> None:
+    with runtime.catalog.read() as connection:
+        if runtime.leases.holder(connection, session.node_id) is None:
+            raise ServiceError("Node.NotFound", NOBODY)
+
+
+def _planned_here(
+    runtime: Runtime, session: SessionRow, bindings: Sequence[tuple[BindingRow, str]], mode: str, discard: bool
+) -> list[PlannedPart]:
+    syncs = runtime.syncs(session.account)
+    try:
+        return [
+            planned_part(syncs.preview(session.root, binding, mode, path, discard=discard))
+            for binding, path in bindings
+        ]
+    except WorkspaceError as error:
+        raise ServiceError("InvalidBinding.Directory", str(error)) from error
+
+
+def _described(bindings: Sequence[tuple[BindingRow, str]], parts: Sequence[PlannedPart]) -> dict[str, Any]:
+    told = list(zip((binding for binding, _ in bindings), parts, strict=True))
+    return {
+        "Data": {
+            "Changes": [change for binding, part in told for change in _changes(binding, part)],
+            "Unchanged": sum(part.unchanged for part in parts),
+            "Skipped": [item for part in parts for item in json.loads(part.skipped)],
+            "KeptLocal": sum(part.kept_local for part in parts),
+            "Conflicts": [
+                described_conflict(each, binding.context_id, binding.path)
+                for binding, part in told
+                for each in read(part.conflicts)
+            ],
+        }
+    }
+
+
+def _changes(binding: BindingRow, part: PlannedPart) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": os.fsdecode(change.path),
+            "action": change.action,
+            "size": change.size,
+            "kind": change.kind,
+            "contextId": binding.context_id,
+            "mount": binding.path,
+        }
+        for change in part.changes
+    ]

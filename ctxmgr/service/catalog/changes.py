@@ -1,0 +1,138 @@
+"""What changed in a context since a revision, in pages of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from ctxmgr.engine.manifest.entries import Entry
+from ctxmgr.engine.policy.mounts import context_prefix
+
+from .contextfiles import entry_of
+from .schema import files
+from .schema import revisions as revision_rows
+
+__all__ = ["Page", "changed", "key_of", "uploaded"]
+
+PAGE_ROWS: Final = 20_000
+PAGE_BYTES: Final = 4 << 20
+_ROW_BYTES: Final = 110
+"""What a row takes besides its path, chunks and target, roughly."""
+
+_COLUMNS = (
+    files.c.path,
+    files.c.rev_from,
+    files.c.rev_to,
+    files.c.kind,
+    files.c.mode,
+    files.c.mtime_ns,
+    files.c.size,
+    files.c.digest,
+    files.c.chunks,
+    files.c.target,
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some entries, by path relative to the one that was asked for and in the order of the paths' bytes.
+
+    Attributes:
+        entries: None is what has ended.
+        after: the last path, from which the next page goes on.
+        is_last: whether there is none.
+    """
+
+    entries: list[tuple[bytes, Entry | None]]
+    after: bytes
+    is_last: bool
+
+
+def key_of(connection: Connection, context_id: str, revision: int) -> str:
+    """Return a text that names a revision also among those of the same number in another life of the catalog.
+
+    Returns:
+        "" where there is no such revision.
+    """
+    if revision == 0:
+        return "0"
+    same = (revision_rows.c.context_id == context_id) & (revision_rows.c.number == revision)
+    row = connection.execute(select(revision_rows).where(same)).one_or_none()
+    if row is None:
+        return ""
+    told = f"{context_id} {revision} {row.created_ms} {row.task_id} {row.workspace} {row.note}"
+    return blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def changed(connection: Connection, context_id: str, path: str, *, since: int, at: int, after: bytes) -> Page:
+    """Return what changed below a path from one revision to another.
+
+    Args:
+        since: 0 for everything there is at the other one.
+        at: the later one.
+        after: as the page before tells it; empty for the first one.
+    """
+    if since == at:
+        return Page([], b"", True)
+    came = (files.c.rev_from > since) & (files.c.rev_from <= at)
+    went = (files.c.rev_to > since) & (files.c.rev_to <= at)
+    there = (files.c.rev_from <= at) & (files.c.rev_to.is_(None) | (files.c.rev_to > at))
+
+    def entry(rows: Iterable[Any]) -> Entry | None:
+        visible = [row for row in rows if row.rev_from <= at and (row.rev_to is None or row.rev_to > at)]
+        return entry_of(visible[-1]) if visible else None
+
+    return _page(connection, context_id, path, after, (came | went) if since else there, entry)
+
+
+def uploaded(
+    connection: Connection, context_id: str, path: str, *, workspace: str, revision: int, after: bytes
+) -> Page:
+    """Return what a workspace uploaded below a path after a revision: what it put last, or None where it ended that."""
+    own = select(revision_rows.c.number).where(
+        revision_rows.c.context_id == context_id,
+        revision_rows.c.workspace == workspace,
+        revision_rows.c.number > revision,
+    )
+    numbers = set(connection.execute(own).scalars())
+    if not numbers:
+        return Page([], b"", True)
+
+    def entry(rows: Iterable[Any]) -> Entry | None:
+        found = list(rows)
+        put = max((row.rev_from for row in found if row.rev_from in numbers), default=0)
+        ended = max((row.rev_to for row in found if row.rev_to in numbers), default=0)
+        return entry_of(next(row for row in found if row.rev_from == put)) if put >= ended else None
+
+    return _page(connection, context_id, path, after, files.c.rev_from.in_(own) | files.c.rev_to.in_(own), entry)
+
+
+def _page(
+    connection: Connection, context_id: str, path: str, after: bytes, which: ColumnElement[bool], entry: Any
+) -> Page:
+    prefix = context_prefix(path)
+    # "0" is the byte after "/": the range is exactly what begins with the prefix.
+    below = (files.c.path > prefix + after) & (files.c.path < prefix[:-1] + b"0")
+    rows = (
+        select(*_COLUMNS)
+        .where(files.c.context_id == context_id, below, which)
+        .order_by(files.c.path, files.c.rev_from)
+        .execution_options(yield_per=1_000)
+    )
+    entries: list[tuple[bytes, Entry | None]] = []
+    size = 0
+    with connection.execute(rows) as found:
+        for name, versions in groupby(found, key=itemgetter(0)):
+            if size >= PAGE_BYTES or len(entries) >= PAGE_ROWS:
+                return Page(entries, entries[-1][0], False)
+            told = entry(list(versions))
+            entries.append((name[len(prefix) :], told))
+            size += _ROW_BYTES + len(name)
+            size += 0 if told is None else 34 * len(told.chunks) + len(told.target)
+    return Page(entries, b"", True)

@@ -1,0 +1,266 @@
+"""Leases: which nodes elsewhere are there, and what becomes of the tasks and sessions of those that are gone.
+
+A lease is measured by this process's monotonic clock from the moment at which the node was heard of here. Of a node
+that talks to another process of the service, or talked to an earlier one, the catalog tells only that its row was
+renewed: it is gone when the row has not changed for a lease, by the same clock. So no wall clock ends a lease, neither
+the node's nor the service's. Only a session's lingering is told by the wall clock too, since it may outlast a process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ctxmgr.errors import ServiceError
+from ctxmgr.service.catalog import leases, sessions, tasks
+from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.database import Catalog
+
+from .watch import Listeners
+
+__all__ = ["LEASE_SECONDS", "LINGERING_LEASES", "NOBODY", "Holder", "Leases"]
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 30.0
+LINGERING_LEASES = 10
+MOST_SECONDS_BETWEEN_LOOKS = 1.0
+STOP_TIMEOUT = 3.0
+
+SILENT = "interrupted: the process that had the directory ({host}, pid {pid}) has not been heard of for {seconds:g} s"
+LEFT = "interrupted: the process that had the directory left"
+GIVEN_UP = "interrupted: the process that had the directory gave the task up"
+NOBODY = "no process has the directory of this session: run 'ctxmgr attach' there"
+ENDED = "the session ended: the process that had its directory has been gone for {seconds:g} s"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A node that is there: who it is, and how many seconds of its lease are left."""
+
+    host: str
+    pid: int
+    seconds_left: float
+
+
+class Leases:
+    """See the module. Can be used from any thread; its own is there as soon as there is a node.
+
+    Args:
+        listeners: those of a node's id are notified when there is something to do for it, those of a session's id when
+            a task of it has ended.
+        seconds: how long a lease is.
+        clock: the time in seconds, which never goes back.
+
+    Attributes:
+        seconds: as given; to be changed before there is a node.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        listeners: Listeners,
+        *,
+        seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._listeners = listeners
+        self._clock = clock
+        self.seconds = seconds
+        self._guard = threading.Lock()
+        self._heard: dict[str, tuple[str, float]] = {}  # the account, and when
+        self._written: dict[str, int] = {}  # what this process has put into a node's row
+        self._renewed = clock()
+        self._seen: dict[str, tuple[object, float]] = {}  # by node, session or task: what was seen, and since when
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease is, in milliseconds."""
+        return int(self.seconds * 1000)
+
+    def __len__(self) -> int:
+        """Return how many nodes talk to this process."""
+        return len(self._heard)
+
+    def __contains__(self, node_id: str) -> bool:
+        """Whether a node talks to this process."""
+        return node_id in self._heard
+
+    def hear(self, account: str, node_id: str, host: str, pid: int) -> None:
+        """Note that a node is there.
+
+        Raises:
+            ServiceError: ``Forbidden.Node``: it is another account's.
+        """
+        known = self._heard.get(node_id)
+        if known is None or known[0] != account:
+            with self._catalog.write() as connection:
+                until = leases.record(connection, account, node_id, host, pid, self.lease_ms)
+            self._written[node_id] = until
+        with self._guard:
+            self._heard[node_id] = (account, self._clock())
+        self.begin()
+
+    def check(self, account: str, node_id: str) -> None:
+        """Check that a node is an account's and there; a call of it is heard like any other sign of life.
+
+        Raises:
+            ServiceError: ``Node.NotFound``.
+        """
+        with self._guard:
+            known = self._heard.get(node_id)
+            if known is not None and known[0] == account:
+                self._heard[node_id] = (account, self._clock())
+                return
+        with self._catalog.read() as connection:
+            row = leases.find(connection, node_id)
+        if row is None or row.account != account:
+            raise ServiceError("Node.NotFound", f"there is no node {node_id[:80]!r} here, or its lease is over")
+        self.hear(account, node_id, row.host, row.pid)
+
+    def holder(self, connection: Connection, node_id: str) -> Holder | None:
+        """Return who a node is, if it is there."""
+        row = leases.find(connection, node_id)
+        if row is None or not row.account:
+            return None
+        left = self._left(row)
+        return Holder(row.host, row.pid, left) if left > 0 else None
+
+    def end(self, connection: Connection, node_id: str) -> list[str]:
+        """End a node whose lease is over, if it has not been ended yet; return the sessions to be notified after that.
+
+        Args:
+            connection: a write transaction.
+        """
+        row = leases.find(connection, node_id)
+        if row is None or not row.account or self._left(row) > 0:
+            return []
+        concerned = leases.forget(connection, node_id, SILENT.format(host=row.host, pid=row.pid, seconds=self.seconds))
+        self._drop(node_id)
+        return concerned
+
+    def leave(self, connection: Connection, node_id: str) -> list[str]:
+        """End a node that says so; return the sessions to be notified after the transaction."""
+        self._drop(node_id)
+        return leases.forget(connection, node_id, LEFT)
+
+    def look(self) -> None:
+        """Renew in the catalog the nodes that were heard of, and end those that were not."""
+        self._renew()
+        notified: list[str] = []
+        with self._catalog.read() as connection:
+            rows = leases.elsewhere(connection)
+            over = [row.id for row in rows if self._left(row) <= 0]
+            orphaned = leases.orphans(connection)
+            waiting = leases.wait_for_nobody(connection)
+            waited_for = leases.waited_for(connection)
+        for node_id in over:
+            with self._catalog.write() as connection:
+                notified += self.end(connection, node_id)
+        self._forget_seen({row.id for row in rows} | {row.id for row in orphaned} | set(waiting))
+        late = [task_id for task_id in waiting if self._seen_for(task_id) >= self.seconds]
+        ending = [row for row in orphaned if self._has_lingered(row)]
+        for task_id in late:
+            with self._catalog.write() as connection:
+                notified += tasks.fail_waiting(connection, task_id, NOBODY)
+        for row in ending:
+            with self._catalog.write() as connection:
+                notified += self._end_session(connection, row.id)
+        for session_id in dict.fromkeys(notified):
+            self._listeners.notify(session_id)
+        # Another process may have queued a task for a node that talks to this one.
+        for node_id in waited_for & self._heard.keys():
+            self._listeners.notify(node_id)
+
+    def begin(self) -> None:
+        """Look now and then from now on; again is allowed."""
+        if self._thread is not None:
+            return
+        with self._guard:
+            if self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._run, name="ctxmgr-leases", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more, and wait a moment for a look that runs."""
+        with self._guard:
+            self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_TIMEOUT)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(min(MOST_SECONDS_BETWEEN_LOOKS, self.seconds / 10)):
+            try:
+                self.look()
+            except Exception:
+                if not self._stopped.is_set():
+                    logger.warning("can't look after the nodes, and will try again", exc_info=True)
+
+    def _renew(self) -> None:
+        now = self._clock()
+        if now - self._renewed < self.seconds / 3:
+            return
+        # Those that were heard of since the last time: a row that is not renewed is what ends a lease elsewhere.
+        heard = [node_id for node_id, (_, when) in list(self._heard.items()) if when >= self._renewed]
+        self._renewed = now
+        if heard:
+            with self._catalog.write() as connection:
+                until = leases.renew(connection, heard, self.lease_ms)
+            self._written |= dict.fromkeys(heard, until)
+
+    def _left(self, row: Row[Any]) -> float:
+        known = self._heard.get(row.id)
+        if known is None:
+            since = self._since(row.id, row.lease_until_ms)
+        elif row.lease_until_ms == self._written.get(row.id):
+            since = known[1]
+        else:
+            # Another process renewed it: the node talks to that one by now, or to both.
+            since = max(known[1], self._since(row.id, row.lease_until_ms))
+        return since + self.seconds - self._clock()
+
+    def _since(self, what: str, state: object) -> float:
+        """Return since when something has been seen in a state."""
+        with self._guard:
+            seen = self._seen.get(what)
+            if seen is None or seen[0] != state:
+                seen = self._seen[what] = (state, self._clock())
+            return seen[1]
+
+    def _seen_for(self, what: str) -> float:
+        return self._clock() - self._since(what, None)
+
+    def _forget_seen(self, but: set[str]) -> None:
+        with self._guard:
+            for what in self._seen.keys() - but:
+                del self._seen[what]
+
+    def _has_lingered(self, row: Row[Any]) -> bool:
+        if not row.linger_ms:
+            return False
+        # Neither a clock that jumps ahead nor a restart ends a session before its node could have come back.
+        here = self._seen_for(row.id) >= min(row.linger_ms / 1000, LINGERING_LEASES * self.seconds)
+        return here and bool(now_ms() - row.node_seen_ms >= row.linger_ms)
+
+    def _end_session(self, connection: Connection, session_id: str) -> list[str]:
+        row = next((row for row in leases.orphans(connection) if row.id == session_id), None)
+        if row is None:
+            return []
+        error = ENDED.format(seconds=row.linger_ms / 1000)
+        tasks.fail_all_of_session(connection, session_id, error)
+        sessions.finish(connection, session_id, error)
+        return [session_id]
+
+    def _drop(self, node_id: str) -> None:
+        with self._guard:
+            for known in (self._heard, self._written, self._seen):
+                known.pop(node_id, None)
