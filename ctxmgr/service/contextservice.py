@@ -267,7 +267,7 @@ class ContextService:
             return with_tool_result(action, failure(request_id, error))
         except Exception as error:
             logger.exception("request %s failed: %s", request_id, action)
-            from .catalog.reasons import reason
+            from ctxmgr.reasons import reason
 
             return failure(request_id, ServiceError("InternalError", f"{action} failed: {reason(error)}"))
 

@@ -22,8 +22,8 @@ from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.ingest import read_content
 from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import repr_digest
+from ctxmgr.reasons import reason
 from ctxmgr.service.catalog import contextfiles, contexts, history
-from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.storage.signing import UPLOAD
 from ctxmgr.service.tasks.runtime import Runtime
 

@@ -17,11 +17,11 @@ from sqlalchemy import Connection, delete, insert, select
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, parent, tree_order
 from ctxmgr.engine.policy.policy import Recycle
+from ctxmgr.reasons import reason
 
 from . import revisions
 from .clock import now_ms
 from .database import Catalog
-from .reasons import reason
 from .retries import Retries
 from .schema import files, lifecycles
 from .schema import revisions as revision_rows

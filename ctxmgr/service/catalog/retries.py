@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .reasons import reason
+from ctxmgr.reasons import reason
 
 __all__ = ["Retries"]
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.reasons import reason
 from ctxmgr.service.api.envelope import failure, new_request_id
-from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.contextservice import ContextService
 
 from .accessrecord import AccessRecord

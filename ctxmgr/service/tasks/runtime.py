@@ -21,16 +21,17 @@ from ctxmgr.engine.sync.run import Syncs
 from ctxmgr.engine.sync.task import Progress, Task, TaskInterrupted
 from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import DataFolderError, ServiceError
+from ctxmgr.reasons import reason
 from ctxmgr.service.catalog import history, lifecycle, tasks
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.signing import Signer, load_key
 from ctxmgr.service.storage.staging import Staging
+from ctxmgr.workers import Workers
 
 from . import cleanup, resuming
 from .contextstore import CatalogContextStore
@@ -40,7 +41,6 @@ from .questions import Questions
 from .resuming import Queued
 from .taskqueue import Queue
 from .watch import Listeners
-from .workers import Workers
 
 __all__ = ["Runtime"]
 

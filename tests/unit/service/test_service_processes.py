@@ -187,7 +187,7 @@ def test_a_task_that_was_queued_and_never_begun_fails(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.service.tasks.workers.Workers.submit", stop)
+        patch.setattr("ctxmgr.workers.Workers.submit", stop)
         with pytest.raises(KeyboardInterrupt):
             here.data("SyncContext", SessionId=session)
     monkeypatch.setattr("ctxmgr.service.tasks.runtime.SECONDS_BETWEEN_CHECKS", 0.0)

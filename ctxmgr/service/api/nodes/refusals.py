@@ -12,8 +12,8 @@ from ctxmgr import nodewire
 from ctxmgr.engine.manifest.errors import ContentError, HeadMoved
 from ctxmgr.engine.sync.task import TaskInterrupted
 from ctxmgr.errors import ServiceError
+from ctxmgr.reasons import reason
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.reasons import reason
 from ctxmgr.service.storage.staging import FULL
 
 __all__ = ["refused"]

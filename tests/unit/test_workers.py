@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from ctxmgr.service.tasks.workers import Workers
+from ctxmgr.workers import Workers
 
 PATIENCE = 30.0
 
