@@ -156,6 +156,8 @@ class TakingInBackground:
 class _Kept:
     """A store that keeps the packs that it is given to itself."""
 
+    at_once = 1
+
     def __init__(self) -> None:
         self.packs: list[SealedPack] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from ctxmgr.engine.content.packs import ChunkRow, Located, SealedPack
 from ctxmgr.service.storage.blobstore import BlobStore
@@ -17,6 +18,8 @@ class MemoryContent:
         packs: where the packs are.
         chunks: the index.
     """
+
+    at_once: Final = 1
 
     def __init__(self, packs: BlobStore) -> None:
         self.packs = packs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
@@ -10,6 +11,7 @@ from blake3 import blake3
 from ctxmgr.engine.manifest.entries import Entry, Manifest, show
 from ctxmgr.engine.manifest.errors import ContentError
 
+from .aside import Outgoing, ahead
 from .compression import Compressor, Expander
 from .packs import ChunkRow, Located, seal
 from .store import ContentStore
@@ -40,6 +42,7 @@ class PackWriter:
             pack_size: bytes after which a pack is closed.
         """
         self._content = content
+        self._outgoing = Outgoing(content)
         self._pack_size = pack_size
         self._compressor = Compressor()
         self._seen: set[bytes] = set()
@@ -81,6 +84,7 @@ class PackWriter:
         """
         self._ask()
         self._close_pack()
+        self._outgoing.finish()
 
     def _ask(self) -> None:
         if not self._asked:
@@ -101,10 +105,11 @@ class PackWriter:
     def _close_pack(self) -> None:
         if not self._rows:
             return
-        self._content.put(seal(self._parts, self._rows))
+        pack = seal(self._parts, self._rows)
         self._rows = []
         self._parts = []
         self._size = 0
+        self._outgoing.put(pack)
 
 
 class BlobReader:
@@ -117,7 +122,8 @@ class BlobReader:
     def contents(self, files: Manifest) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
         """Read the content of files, in the order in which it lies in the packs.
 
-        No more than some 8 MiB of what is stored are held at a time, and one chunk of what was.
+        No more than some 8 MiB of what is stored are held at a time, twice that of a store that is read ahead, and one
+        chunk of what was.
 
         Args:
             files: the entries to read, by path. One without a digest stands for a part of a file.
@@ -186,11 +192,8 @@ class BlobReader:
             places: where they lie.
             path_of: returns the file that a chunk is of, for errors.
         """
-        for batch in _batches(wanted, places):
-            try:
-                read = self._content.read([places[digest] for digest in batch])
-            except ContentError as error:
-                raise ContentError(f"the content of {show(path_of(batch[0]))} can't be read: {error}") from error
+        reads = (partial(self._read, batch, places, path_of) for batch in _batches(wanted, places))
+        for batch, read in ahead(reads) if self._content.at_once > 1 else (read() for read in reads):
             for digest, stored in zip(batch, read, strict=True):
                 try:
                     piece = self._expander.chunk(stored, places[digest].length, digest)
@@ -199,6 +202,14 @@ class BlobReader:
                         f"the content of {show(path_of(digest))} is damaged, in pack {places[digest].pack}: {error}"
                     ) from error
                 yield digest, piece
+
+    def _read(
+        self, batch: list[bytes], places: Mapping[bytes, Located], path_of: Callable[[bytes], bytes]
+    ) -> tuple[list[bytes], Sequence[memoryview]]:
+        try:
+            return batch, self._content.read([places[digest] for digest in batch])
+        except ContentError as error:
+            raise ContentError(f"the content of {show(path_of(batch[0]))} can't be read: {error}") from error
 
 
 def verify_whole(digest: bytes, entry: Entry, path: bytes) -> None:

@@ -11,7 +11,15 @@ __all__ = ["ContentStore"]
 
 
 class ContentStore(Protocol):
-    """The stored chunks that one account may use. Used by several threads at once."""
+    """The stored chunks that one account may use. Used by several threads at once.
+
+    Attributes:
+        at_once: how many packs are best stored at the same time. More than 1 if the store is slow to answer: then
+            reads are best made ahead, too.
+    """
+
+    @property
+    def at_once(self) -> int: ...
 
     def missing(self, digests: Collection[bytes]) -> set[bytes]:
         """Return the chunks that have to be stored: those that are not, and those that can't be trusted where they lie.

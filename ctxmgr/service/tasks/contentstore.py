@@ -7,6 +7,7 @@ that it costs one look at each pack to know that nothing is lost.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from ctxmgr.engine.content.packs import Located, SealedPack
 from ctxmgr.engine.manifest.errors import ContentError
@@ -19,6 +20,8 @@ __all__ = ["CatalogContentStore"]
 
 class CatalogContentStore:
     """The ``ContentStore`` on a catalog and the packs beside it."""
+
+    at_once: Final = 1
 
     def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
         self._packs = packs
