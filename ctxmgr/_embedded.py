@@ -1,4 +1,4 @@
-"""The context service in this process: where it keeps its data, and how it is opened."""
+"""What runs in this process, a context service or a node of one: where it keeps its data, and how it is opened."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from .node.door import Connect
+    from .node.node import Node
     from .service import ContextService
 
-__all__ = ["data_folder", "open_service"]
+__all__ = ["data_folder", "machine_id", "node_folder", "open_node", "open_service"]
+
+_SERVICE = "the embedded service needs {}: pip install 'ctxmgr[local]'"
+_NODE = "keeping a directory of this machine needs {}: pip install 'ctxmgr[node]'"
 
 
 def data_folder(named: str | PathLike[str] | None = None) -> str:
@@ -29,7 +34,7 @@ def data_folder(named: str | PathLike[str] | None = None) -> str:
         return _named(named, "the name of the data folder")
     if "CTXMGR_HOME" in os.environ:
         return _named(os.environ["CTXMGR_HOME"], "CTXMGR_HOME")
-    with _extra_needed():
+    with _extra_needed(_SERVICE):
         from platformdirs import user_data_dir
 
         return user_data_dir("ctxmgr", appauthor=False)
@@ -42,10 +47,51 @@ def open_service(folder: str | PathLike[str]) -> ContextService:
         ImportError: the extra that brings the service is not installed; the text says which.
         DataFolderError: the folder can't be used.
     """
-    with _extra_needed():
+    with _extra_needed(_SERVICE):
         from .service import ContextService
 
         return ContextService.open(folder)
+
+
+def open_node(connect: Connect) -> Node:
+    """Make this process a node of a service elsewhere; it has no session yet.
+
+    Args:
+        connect: makes a way to the service.
+
+    Raises:
+        ImportError: the extra that brings the engine is not installed; the text says which.
+        ServiceError: the service has no nodes (``Session.NoNodes``), or refuses this one.
+        TransportError: the service can't be asked.
+        DataFolderError: there is no place for what a node has to remember.
+    """
+    with _extra_needed(_NODE):
+        from .node.node import Node
+
+        return Node.open(connect, node_folder())
+
+
+def node_folder() -> str:
+    """Return the path of the folder for what this machine knows as a node of services elsewhere.
+
+    Raises:
+        ConfigError: as ``data_folder``.
+    """
+    from .engine.workspace.nodefolder import NODE_FOLDER
+
+    return os.path.join(data_folder(), NODE_FOLDER)
+
+
+def machine_id() -> str:
+    """Return what tells this user's data folder on this machine from all others.
+
+    Raises:
+        DataFolderError: there is no place to remember it.
+    """
+    with _extra_needed(_NODE):
+        from .node.folder import machine_id, made
+
+        return machine_id(made(node_folder()))
 
 
 def _named(folder: str | PathLike[str], said: str) -> str:
@@ -55,11 +101,10 @@ def _named(folder: str | PathLike[str], said: str) -> str:
 
 
 @contextmanager
-def _extra_needed() -> Iterator[None]:
+def _extra_needed(text: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
         if error.name is None or error.name.startswith("ctxmgr"):
             raise
-        text = f"the embedded service needs {error.name}: pip install 'ctxmgr[local]'"
-        raise ImportError(text, name=error.name) from error
+        raise ImportError(text.format(error.name), name=error.name) from error

@@ -25,6 +25,7 @@ __all__ = [
     "absolute",
     "binding_filter",
     "context_id_of",
+    "existing_directory",
     "paging",
     "positive",
     "revision_name",
@@ -144,6 +145,18 @@ def context_id_of(context: Context | str) -> str:
 def absolute(directory: str | PathLike[str]) -> str:
     """Return a directory's absolute path; ``~`` is the home directory."""
     return os.path.abspath(os.path.expanduser(directory))
+
+
+def existing_directory(root: str | PathLike[str]) -> str:
+    """Return the real path of a directory of this machine; ``~`` is the home directory.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    real = os.path.realpath(os.path.expanduser(root))
+    if not os.path.isdir(real):
+        raise ArgumentError(f"root is {os.fspath(root)!r}; it must be a directory of this machine that exists: make it")
+    return real
 
 
 def positive(name: str, value: int, most: int = MAX_COUNT) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from ._io import Closing, HttpSession, HttpWire, Jobs, LocalWire, Waitable
+from ._io import Closing, HttpSession, HttpWire, Jobs, LocalNode, LocalWire, Waitable
 from .arguments import thread_executor
 from .background import Background
 from .config import DEFAULT_REGION, resolve
@@ -26,6 +26,7 @@ class ClientCore:
     Args:
         wire: what sends a request once.
         jobs: what runs polls and callbacks in the background.
+        node: makes this process the node of sessions; ``None`` where the service is in this process.
         attempts: how often a request may be sent in all when that is safe.
         region: where new contexts are made.
         settle_polls: as for ``Client``.
@@ -35,6 +36,7 @@ class ClientCore:
         self,
         wire: HttpWire | LocalWire,
         jobs: Jobs,
+        node: LocalNode | None = None,
         attempts: int = 1,
         region: str = DEFAULT_REGION,
         settle_polls: int = 3,
@@ -43,6 +45,7 @@ class ClientCore:
         self.transport = Transport(wire, attempts, self.closing)
         self.poller = Poller(self.transport, self.closing)
         self.background = Background(self.poller, jobs)
+        self.node = node
         self.region = region
         self.settle_polls = settle_polls
 
@@ -59,12 +62,14 @@ class ClientCore:
         config = resolve(**settings)
         wire = HttpWire(config, session)
         jobs = Jobs(config.workers, thread_executor(executor), wire)
-        return cls(wire, jobs, config.attempts, config.region, config.settle_polls)
+        return cls(wire, jobs, LocalNode(config, session), config.attempts, config.region, config.settle_polls)
 
     def close(self) -> None:
-        """End every wait, cut what is under way, and close the connections."""
+        """End every wait, leave the sessions' directories, cut what is under way, and close the connections."""
         self.closing.set()
         self.background.jobs.close()
+        if self.node is not None:
+            self.node.close()
         self.transport.close()
 
 

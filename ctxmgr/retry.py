@@ -11,7 +11,7 @@ from urllib3.util import Retry
 from .errors import ProtocolError, TransportError
 from .protocol import Answer
 
-__all__ = ["delay_after"]
+__all__ = ["delay_after", "retry_after"]
 
 _BASE = 0.2
 _CAP = 10.0
@@ -34,13 +34,13 @@ def delay_after(outcome: Answer | TransportError, attempt: int, attempts: int, *
     if isinstance(outcome, (Answer, ProtocolError)):
         throttled = outcome.http_status == HTTPStatus.TOO_MANY_REQUESTS or _says_throttled(outcome)
         repeatable = throttled or (idempotent and outcome.http_status >= 500)
-        retry_after = outcome.retry_after
+        told = outcome.retry_after
     else:
-        repeatable, retry_after = idempotent or not outcome.received, ""
+        repeatable, told = idempotent or not outcome.received, ""
     taken = isinstance(outcome, Answer) and outcome.success
     if taken or not repeatable or attempt >= attempts:
         return None
-    return max(_backoff(attempt), _retry_after(retry_after))
+    return max(_backoff(attempt), retry_after(told))
 
 
 def _says_throttled(outcome: Answer | ProtocolError) -> bool:
@@ -53,7 +53,8 @@ def _backoff(attempt: int) -> float:
     return ceiling * random.uniform(0.5, 1.0)
 
 
-def _retry_after(header: str) -> float:
+def retry_after(header: str) -> float:
+    """Return the seconds that a ``Retry-After`` header asks for, as far as it is obeyed."""
     if not header:
         return 0.0
     try:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 
 import attrs
 
 from ._io import now
 from .answers import page_of, result_of
-from .arguments import absolute, paging
+from .arguments import absolute, existing_directory, paging, positive
+from .bounds import MAX_SECONDS_OF_A_WAIT
 from .completion import GRACE, Budget, Pace
 from .core import ClientCore, pages
-from .errors import CtxmgrError
+from .errors import ApiError, ArgumentError, CtxmgrError
 from .manager import ContextManager
 from .policies import Binding
 from .policies.binding import wire_binding
@@ -36,6 +37,8 @@ __all__ = ["Session", "SessionResult", "Sessions"]
 _log = logging.getLogger("ctxmgr")
 
 _GONE = "InvalidMcpSession.NotFound"
+NODE_CONFLICT = "Node.Conflict"
+SECONDS_BETWEEN_ATTEMPTS = 1.0
 
 
 class Session:
@@ -138,47 +141,109 @@ class Sessions:
         *,
         labels: Mapping[str, str] | None = None,
         wait: bool = True,
+        server_root: str | PathLike[str] | None = None,
+        linger: int | None = None,
     ) -> SessionResult:
         """Make a session.
 
         Args:
-            root: the directory it works in, on the machine that the service runs on: any for a service in this
-                process, one in its ``--root`` for a server. ``None`` lets the service choose one.
+            root: the directory of this machine that it works in. With a server, this process is then the session's
+                node: every sync of the session, whoever asks for it, runs here while the client is open. ``None``
+                lets the service choose a directory of its own.
             bind: mount path (``/`` is the root itself) to context, its id, or a ``Binding`` with a policy.
             labels: what ``list`` finds the session by.
             wait: whether to wait until what the contexts hold has been downloaded.
+            server_root: in place of ``root``, a directory of the machine that the service runs on: one in its
+                ``--root`` for a server, any for a service in this process.
+            linger: seconds that a session with a ``root`` here outlives this process, so that another can ``attach``
+                itself to it, or ask what became of its syncs; ``None`` for ten of the server's leases.
 
         Returns:
-            The session; or ``success=False`` and why. If only the download failed, the session is there
+            The session; or ``success=False`` and why, such as ``Session.NoNodes`` from a server that works in
+            directories of its own only. If only the download failed, the session is there
             (``client.sessions.list()``), and its directory as it was.
+
+        Raises:
+            ArgumentError: ``root`` is no directory, or there is a ``server_root`` too; nothing was sent.
+            ImportError: keeping a directory of this machine needs an extra that is not installed.
         """
+        if root is not None and server_root is not None:
+            raise ArgumentError("root= is a directory of this machine and server_root= one of the server's: give one")
         bindings = [wire_binding(path, bound) for path, bound in (bind or {}).items()]
         parameters = {"PersistenceDataList": json.dumps(bindings)}
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))
-        if root is not None:
-            parameters["Root"] = absolute(root)
+        given = server_root if root is None else root
+        node = None if root is None else self._core.node
+        if given is not None:
+            parameters["Root"] = absolute(given) if node is None else existing_directory(given)
+        if node is not None:
+            try:
+                identity = node.open()
+            except ApiError as error:
+                return SessionResult(request_id=error.request_id, error_message=str(error))
+            parameters |= {"Node": identity.id, "NodeHost": identity.host, "NodePid": str(identity.pid)}
+            if linger is not None:
+                parameters["Linger"] = str(positive("linger", linger, MAX_SECONDS_OF_A_WAIT))
         answer = self._core.transport.call("CreateMcpSession", parameters, idempotent=False)
         if not answer.success:
             return result_of(answer, SessionResult)
         created = structure(answer.data, CreatedSession)
         session_id = created.session_id
-        if root is not None and not created.root:
+        if "Root" in parameters and not created.root:
             self.delete(session_id)
             text = "[Session.RootIgnored] the server ignored the root: it works in directories of its own only"
             return SessionResult(request_id=answer.request_id, error_message=text)
-        conflicts: list[Conflict] = []
-        if wait and bind:
-            ids = task_ids(answer)
-            manager = self.manager_of(session_id)
-            verdict = manager.wait_for_downloads(ids, bindings)
-            conflicts = conflicts_of(verdict.tasks)
-            if not verdict.success:
-                return SessionResult(
-                    request_id=answer.request_id, error_message=verdict.error_message, conflicts=conflicts
-                )
+        if node is not None:
+            node.serve(session_id, parameters["Root"])
+        return self._session_of(session_id, answer.request_id, task_ids(answer) if wait and bind else (), bindings)
+
+    def attach(self, session_id: str, root: str | PathLike[str], *, wait: bool = True) -> SessionResult:
+        """Make this process the node of a session that exists: its syncs run here while the client is open.
+
+        The session may have been made by AgentBay's SDK, by another process or machine, or by an earlier run of this
+        program (ctxmgr's own service only).
+
+        Args:
+            session_id: such as ``s-04bdw…``.
+            root: the directory of this machine that the session works in from now on.
+            wait: whether to wait while another process is the session's node, until that leaves or is gone, and then
+                until what the bindings download automatically is there.
+
+        Returns:
+            The session; or ``success=False`` and why: ``Node.Conflict`` names the process that has it.
+
+        Raises:
+            ArgumentError: ``root`` is no directory, or the service is in this process; nothing was sent.
+            ImportError: keeping a directory of this machine needs an extra that is not installed.
+            TransportError: no answer could be had.
+            ClosedError: the client was closed meanwhile.
+        """
+        node = self._core.node
+        if node is None:
+            raise ArgumentError("the service of this client is in this process, and so are its sessions' nodes")
+        directory = existing_directory(root)
+        while True:
+            try:
+                began = node.attach(session_id, directory)
+            except ApiError as error:
+                if not wait or error.code != NODE_CONFLICT:
+                    return SessionResult(request_id=error.request_id, error_message=str(error))
+            else:
+                return self._session_of(session_id, "", began if wait else (), [])
+            self._core.closing.pause(SECONDS_BETWEEN_ATTEMPTS)
+
+    def _session_of(
+        self, session_id: str, request_id: str, ids: tuple[str, ...] | None, bindings: Sequence[Mapping[str, str]]
+    ) -> SessionResult:
+        """Return a session once the downloads that it began with have ended."""
+        manager = self.manager_of(session_id)
+        verdict = manager.wait_for_downloads(ids, bindings)
+        conflicts = conflicts_of(verdict.tasks)
+        if not verdict.success:
+            return SessionResult(request_id=request_id, error_message=verdict.error_message, conflicts=conflicts)
         session = Session(session_id, self)
-        return SessionResult(request_id=answer.request_id, success=True, session=session, conflicts=conflicts)
+        return SessionResult(request_id=request_id, success=True, session=session, conflicts=conflicts)
 
     def list(
         self, *, labels: Mapping[str, str] | None = None, max_results: int = 100, next_token: str = ""

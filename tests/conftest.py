@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.scripted import ScriptedServer
+
+if TYPE_CHECKING:
+    from ctxmgr.testing import Service
 
 # How fast examples are made says something of the machine, and nothing of the project.
 settings.register_profile("ctxmgr", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +34,23 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CTXMGR_", "AGENTBAY_")) or name.lower().endswith("_proxy") or name.endswith("_CA_BUNDLE"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def new_account() -> Iterator[Callable[[], tuple[str, str]]]:
+    """Make an account of a service that all tests of a module share; tells where that is, and the account's key."""
+    numbers = itertools.count(1)
+    with ExitStack() as stack:
+        running: list[Service] = []
+
+        def make() -> tuple[str, str]:
+            if not running:
+                from ctxmgr.testing import serve
+
+                running.append(stack.enter_context(serve()))
+            return running[0].endpoint, running[0].key(f"account-{next(numbers)}")
+
+        yield make
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ PROJECT = Settings(
     package=Package("ctxmgr", "ctxmgr_async"),
     tests=(TestTree("tests/twinned", "tests/_twinned_async"),),
     kept=("ctxmgr.testing", "ctxmgr.__main__"),
-    unread=("ctxmgr.service", "ctxmgr.cli", "ctxmgr.testing", "ctxmgr._embedded"),
+    unread=("ctxmgr.service", "ctxmgr.node", "ctxmgr.cli", "ctxmgr.testing", "ctxmgr._embedded"),
 )
 
 

@@ -11,6 +11,7 @@ from .closing import Closing, now
 from .http import HttpSession, HttpWire
 from .jobs import ASYNC_CALLBACKS, Jobs, Lock, Repeating, Waitable
 from .local import LocalWire
+from .nodes import LocalNode
 from .threads import on_thread
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "HttpSession",
     "HttpWire",
     "Jobs",
+    "LocalNode",
     "LocalWire",
     "Lock",
     "Repeating",

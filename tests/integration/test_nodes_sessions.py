@@ -155,7 +155,7 @@ class TestAttach:
     ) -> None:
         session = asker.session(Root=str(tmp_path))
         refusal = refused(node, nodewire.Attach(node.id, session, "/home/me", "sandbox", 42))
-        assert refusal.code == "Node.Conflict"
+        assert refusal.code == "Forbidden.Root"
         assert str(tmp_path) in str(refusal)
 
     def test_a_session_that_is_not_there_or_being_deleted_is_refused(

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
+from ctxmgr import nodewire
+from ctxmgr._io._door import DoorWire
+from ctxmgr.config import resolve
 from ctxmgr.engine.policy.policy import read_policy
 from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.task import Task
+from ctxmgr.node.contextstore import HttpContextStore
+from ctxmgr.node.door import Door
+from ctxmgr.node.manifests import Manifests
+from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import contexts, sessions, tasks
 from ctxmgr.service.catalog.database import Catalog
+from ctxmgr.service.http import HttpServer
 from ctxmgr.service.storage.blobstore import BlobStore
+from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.tasks.contextstore import CatalogContextStore
 
 __all__ = ["ADAPTERS", "ACCOUNT", "Keeper"]
@@ -26,9 +36,10 @@ class Keeper:
     """What a service has behind a ``ContextStore``."""
 
     def __init__(self, folder: Path) -> None:
-        self.catalog = Catalog.open(folder / "catalog.db")
-        self.packs = BlobStore.open(folder / "blobs")
-        self._folder = folder
+        opened = DataFolder.open(folder)
+        self.catalog = Catalog.open(opened.catalog)
+        self.packs = BlobStore.open(opened.blobs)
+        self.folder = folder
         self._numbers = count(1)
 
     def context(self, account: str = ACCOUNT) -> str:
@@ -37,7 +48,7 @@ class Keeper:
 
     def stored(self) -> list[Path]:
         """The files of all packs."""
-        return sorted(file for file in (self._folder / "blobs" / "packs").rglob("*") if file.is_file())
+        return sorted(file for file in (self.folder / "blobs" / "packs").rglob("*") if file.is_file())
 
     def task(self, context_id: str, *, mount: str = "/", policy: str = "", mode: str = "upload") -> Task:
         """Bind a context in a new session, and queue a sync of it that nobody runs."""
@@ -77,5 +88,21 @@ def in_this_process(keeper: Keeper, account: str) -> Iterator[ContextStore]:
     yield CatalogContextStore(keeper.catalog, keeper.packs, account)
 
 
-ADAPTERS: Mapping[str, Adapter] = {"in this process": in_this_process}
+@contextmanager
+def over_http(keeper: Keeper, account: str) -> Iterator[ContextStore]:
+    service = ContextService.open(keeper.folder)
+    _, key = service.keys.create(f"a key of {account}", account)
+    with HttpServer(service) as server:
+        wire = DoorWire(resolve(endpoint=server.address, api_key=key))
+        door = Door(wire, threading.Event())
+        if account == ACCOUNT:
+            door.call(nodewire.Take(NODE, "a host", 1), nodewire.Taken)
+        places = keeper.folder / f"what {account} remembers"
+        places.mkdir()
+        yield HttpContextStore(door, door.call(nodewire.Hello(), nodewire.Welcome), Manifests(places))
+        wire.close()
+    service.close()
+
+
+ADAPTERS: Mapping[str, Adapter] = {"in this process": in_this_process, "over HTTP": over_http}
 """The implementations by name: one that is added here is held to all that the others are."""

@@ -230,14 +230,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join(lines).encode("latin-1") + body)
 
     def _recorded(self, body: bytes) -> Recorded:
-        query = dict(parse_qsl(urlsplit(self.path).query))
-        written = body.decode("ascii") if self.path.startswith("/?") else ""
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query))
+        is_form = self.path.startswith("/?")
+        call = parts.path if parts.path.startswith("/node/") else ""
+        written = body.decode("ascii") if is_form else ""
         form = dict(parse_qsl(written, errors="surrogateescape"))
         places = {"query": query.get("Authorization"), "body": form.get("Authorization")}
         place = next((name for name, value in places.items() if value is not None), "")
         usual = {"Action", "Format", "Version", "Timestamp", "SignatureNonce", "Authorization"}
         return Recorded(
-            action=query.get("Action", "" if self.path.startswith("/?") else self.command),
+            action=query.get("Action", "" if is_form else call or self.command),
             parameters={key: value for key, value in (query | form).items() if key not in usual},
             credential=places.get(place) or "",
             credential_place=place,

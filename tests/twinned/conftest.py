@@ -1,8 +1,9 @@
-"""Clients of the scripted server and of the embedded service."""
+"""Clients of the scripted server, of the embedded service and of served ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from ctxmgr import Client, Context, ContextManager
 from tests.support.relay import Relay
 from tests.support.scripted import ScriptedServer
+
+from .services import EMBEDDED, THERE, works_in_roots_of_its_own
 
 KEY = "akm-0123456789"
 
@@ -28,9 +31,31 @@ def manager(client: Client) -> ContextManager:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[Client]:
-    """A client of an embedded service with a fresh data folder."""
-    with Client.local(tmp_path / "data") as client:
+def kept(request: pytest.FixtureRequest) -> str:
+    """By which of the services contexts are kept."""
+    return getattr(request, "param", EMBEDDED)
+
+
+@pytest.fixture
+def account(new_account: Callable[[], tuple[str, str]]) -> Callable[[], tuple[str, str]]:
+    """Tells where a served service is, and the key of the test's account there."""
+    return cache(new_account)
+
+
+@pytest.fixture
+def local(
+    kept: str, account: Callable[[], tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Client]:
+    """A client of a service that has nothing yet, the embedded one unless ``kept`` says otherwise."""
+    if kept == EMBEDDED:
+        with Client.local(tmp_path / "data") as client:
+            yield client
+        return
+    monkeypatch.setenv("CTXMGR_HOME", str(tmp_path / "home"))
+    endpoint, key = account()
+    with Client(endpoint=endpoint, api_key=key) as client:
+        if kept == THERE:
+            works_in_roots_of_its_own(client)
         yield client
 
 
@@ -54,5 +79,5 @@ def keeper(request: pytest.FixtureRequest, relay: Relay, tmp_path: Path) -> Iter
 
 @pytest.fixture
 def project(local: Client) -> Context:
-    """A context of the embedded service."""
-    return local.contexts.get("project", create=True).context
+    """A context of the service."""
+    return local.contexts.create("project").context

@@ -22,6 +22,7 @@ from tests.support.answers import entry, listed, ok, refused
 from tests.support.scripted import ScriptedServer
 
 from .called import Called
+from .services import SERVICES, rooted
 
 
 @pytest.fixture
@@ -33,9 +34,10 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(local: Client, root: Path) -> Session:
-    return local.sessions.create(root=root, labels={"team": "a"}).session
+    return local.sessions.create(**rooted(local, root), labels={"team": "a"}).session
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestSyncOfOneContext:
     def test_is_named_by_the_context_itself(self, session: Session, project: Context, root: Path) -> None:
         session.context.bind({"/a": project, "/b": project})

@@ -25,6 +25,7 @@ from tests.support.answers import entry, listed, ok, started
 from tests.support.scripted import ScriptedServer
 
 from .called import Called
+from .services import SERVICES, rooted
 
 ON_DEMAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
 
@@ -47,7 +48,7 @@ def held(root: Path) -> dict[str, str]:
 def at(client: Client, context: Context, root: Path) -> Session:
     """A session in which nothing is synced by itself."""
     root.mkdir(exist_ok=True)
-    return client.sessions.create(root=root, bind={"/": Binding(context, ON_DEMAND)}).session
+    return client.sessions.create(**rooted(client, root), bind={"/": Binding(context, ON_DEMAND)}).session
 
 
 def fetched(client: Client, conflict: Conflict, target: Path) -> str:
@@ -69,6 +70,7 @@ def parted(client: Client, context: Context, tmp_path: Path) -> Session:
     return two
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_an_upload_names_the_version_of_the_context_that_it_replaced(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_an_upload_names_the_version_of_the_context_that_it_replaced(
     assert fetched(local, conflict, tmp_path / "lost") == "of one"
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_download_names_the_local_version_that_it_replaced(local: Client, project: Context, tmp_path: Path) -> None:
     two = parted(local, project, tmp_path)
     fill(tmp_path / "two", f="of two", g="same")
@@ -94,6 +97,7 @@ def test_a_download_names_the_local_version_that_it_replaced(local: Client, proj
 
 
 @pytest.mark.parametrize("mode", ["upload", "download"])
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_change_against_a_deletion_is_a_conflict(
     local: Client, project: Context, tmp_path: Path, mode: SyncMode
 ) -> None:
@@ -108,6 +112,7 @@ def test_a_change_against_a_deletion_is_a_conflict(
         assert held(tmp_path / "two") == {"f": "of one", "g": "same"}
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_local_change_to_what_the_context_deleted_is_a_conflict(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -122,6 +127,7 @@ def test_a_local_change_to_what_the_context_deleted_is_a_conflict(
 
 
 @pytest.mark.parametrize("mode", ["upload", "download"])
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_the_first_sync_of_a_directory_names_the_files_that_it_replaces(
     local: Client, project: Context, tmp_path: Path, mode: SyncMode
 ) -> None:
@@ -136,6 +142,7 @@ def test_the_first_sync_of_a_directory_names_the_files_that_it_replaces(
     assert fetched(local, conflict, tmp_path / "lost") == ("of one" if mode == "upload" else "of two")
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_file_of_the_same_content_and_another_time_is_no_conflict(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -146,6 +153,7 @@ def test_a_file_of_the_same_content_and_another_time_is_no_conflict(
     assert (result.success, result.conflicts) == (True, [])
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_plan_names_the_conflicts_and_the_local_changes_that_stay(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -171,6 +179,7 @@ def test_conflicts_are_told_after_a_restart(local: Client, project: Context, tmp
     assert [list(task.conflicts) for task in status] == [told]
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_download_tells_how_many_local_changes_it_kept(local: Client, project: Context, tmp_path: Path) -> None:
     session = at(local, project, tmp_path / "one")
     fill(tmp_path / "one", f="f", g="g")
@@ -181,6 +190,7 @@ def test_a_download_tells_how_many_local_changes_it_kept(local: Client, project:
     assert held(tmp_path / "one") == {"f": "broken"}
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_a_download_that_discards_restores_the_directory_and_keeps_what_was_there(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -245,6 +255,7 @@ def test_a_server_that_can_discard_is_asked_to(manager: ContextManager, server: 
     assert asked.parameters["DiscardLocal"] == "true"
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 def test_the_downloads_that_a_session_or_a_binding_begins_with_name_what_they_replace(
     local: Client, project: Context, tmp_path: Path
 ) -> None:
@@ -252,9 +263,9 @@ def test_the_downloads_that_a_session_or_a_binding_begins_with_name_what_they_re
         fill(tmp_path / "one", f="of one")
         one.context.sync().raise_for_error()
     fill(tmp_path / "two", f="of two")
-    created = local.sessions.create(root=tmp_path / "two", bind={"/": project})
+    created = local.sessions.create(**rooted(local, tmp_path / "two"), bind={"/": project})
     assert [fetched(local, each, tmp_path / "lost") for each in created.conflicts] == ["of two"]
     fill(tmp_path / "three", f="of three")
-    with local.sessions.create(root=tmp_path / "three").session as session:
+    with local.sessions.create(**rooted(local, tmp_path / "three")).session as session:
         bound = session.context.bind({"/": project})
     assert [fetched(local, each, tmp_path / "lost") for each in bound.conflicts] == ["of three"]

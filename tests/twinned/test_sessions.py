@@ -24,9 +24,10 @@ from ctxmgr import (
     UploadPolicy,
 )
 from tests.support.answers import entry, listed, ok, refused, started
-from tests.support.scripted import ScriptedServer
+from tests.support.scripted import Answer, Raw, ScriptedServer
 
 from .called import Called
+from .services import EMBEDDED, SERVICES, THERE, rooted
 
 BY_HAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
 
@@ -49,16 +50,17 @@ def elsewhere(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(local: Client, project: Context, root: Path) -> Iterator[Session]:
     """A session in `root` with the project's context bound there."""
-    with local.sessions.create(root=root, bind={"/": project}).session as session:
+    with local.sessions.create(**rooted(local, root), bind={"/": project}).session as session:
         yield session
 
 
 def fail_in_a_session_that_cannot_end(local: Client, project: Context, root: Path) -> None:
-    with local.sessions.create(root=root, bind={"/": project}).session as session:
+    with local.sessions.create(**rooted(local, root), bind={"/": project}).session as session:
         session.delete()
         raise ZeroDivisionError
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestSync:
     def test_an_upload_counts_what_travelled(self, session: Session, root: Path) -> None:
         (root / "a.txt").write_text("one")
@@ -126,6 +128,7 @@ class TestSync:
         assert str(root) in result.error_message
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestRestore:
     def test_another_directory_gets_what_was_uploaded(
         self, local: Client, session: Session, project: Context, root: Path, elsewhere: Path
@@ -134,7 +137,7 @@ class TestRestore:
         (root / "deep" / "b.txt").write_text("seven..")
         (root / "empty").mkdir()
         session.context.sync()
-        with local.sessions.create(root=elsewhere, bind={"/": project}).session:
+        with local.sessions.create(**rooted(local, elsewhere), bind={"/": project}).session:
             assert (elsewhere / "deep" / "b.txt").read_text() == "seven.."
             assert (elsewhere / "empty").is_dir()
 
@@ -145,7 +148,7 @@ class TestRestore:
         (root / "run.sh").chmod(0o750)
         (root / "link").symlink_to("run.sh")
         session.context.sync()
-        with local.sessions.create(root=elsewhere, bind={"/": project}).session:
+        with local.sessions.create(**rooted(local, elsewhere), bind={"/": project}).session:
             assert (elsewhere / "run.sh").stat().st_mode & 0o777 == 0o750
             assert os.readlink(elsewhere / "link") == "run.sh"
 
@@ -155,7 +158,7 @@ class TestRestore:
         content = os.urandom(3_000_000)
         (root / "big.bin").write_bytes(content)
         session.context.sync()
-        with local.sessions.create(root=elsewhere, bind={"/": project}).session:
+        with local.sessions.create(**rooted(local, elsewhere), bind={"/": project}).session:
             assert (elsewhere / "big.bin").read_bytes() == content
 
     def test_a_file_that_was_deleted_here_comes_back_with_a_download(self, session: Session, root: Path) -> None:
@@ -168,12 +171,14 @@ class TestRestore:
     def test_what_others_changed_comes_with_a_download(
         self, local: Client, session: Session, project: Context, root: Path, elsewhere: Path
     ) -> None:
-        with local.sessions.create(root=elsewhere, bind={"/": project}).session as other:
+        with local.sessions.create(**rooted(local, elsewhere), bind={"/": project}).session as other:
             (elsewhere / "a.txt").write_text("theirs")
             other.context.sync()
             result = session.context.sync(mode="download")
         assert (result.files, (root / "a.txt").read_text()) == (1, "theirs")
 
+
+class TestClients:
     def test_it_outlives_the_client(self, tmp_path: Path, root: Path, elsewhere: Path) -> None:
         with Client.local(tmp_path / "kept") as first:
             context = first.contexts.get("project", create=True).context
@@ -327,9 +332,44 @@ class TestOtherServers:
         server.script("CreateMcpSession", ok({"SessionId": "s-1"}))
         server.script("DeleteSessionAsync", ok())
         server.script("GetSessionDetail", refused("InvalidMcpSession.NotFound"))
-        result = client.sessions.create(root=root)
+        result = client.sessions.create(server_root=root)
         assert result.error_message.startswith("[Session.RootIgnored]")
         assert server.asked("DeleteSessionAsync")[0].parameters == {"SessionId": "s-1"}
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            refused("InvalidAction.NotFound", http_status=404),
+            ok(),
+            Raw(b"<h1>Not Found</h1>", 404, {"Content-Type": "text/html"}),
+            Raw(b"", 405),
+            Raw(b"rubbish", 200, {"Content-Type": "application/msgpack"}),
+        ],
+        ids=["unknown", "anything", "HTML", "nothing", "rubbish"],
+    )
+    def test_a_directory_of_this_machine_is_nothing_to_one_without_nodes_and_nothing_is_begun(
+        self, server: ScriptedServer, client: Client, root: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+    ) -> None:
+        monkeypatch.setattr("ctxmgr.node.node.FIRST_PATIENCE", 0.0)
+        server.script("/node/hello", answer)
+        result = client.sessions.create(root=root, bind={"/": "SdkCtx-1"})
+        assert result.error_message.startswith("[Session.NoNodes] this service syncs no directory of another machine: ")
+        assert {request.action for request in server.requests} == {"/node/hello"}
+
+    def test_a_directory_that_is_not_there_sends_nothing(
+        self, server: ScriptedServer, client: Client, root: Path
+    ) -> None:
+        with pytest.raises(ArgumentError, match="it must be a directory of this machine that exists"):
+            client.sessions.create(root=root / "nowhere")
+        with pytest.raises(ArgumentError, match="it must be a directory of this machine that exists"):
+            client.sessions.attach("s-1", root / "nowhere")
+        with pytest.raises(ArgumentError, match="give one"):
+            client.sessions.create(root=root, server_root=root)
+        assert server.requests == []
+
+    def test_an_embedded_service_attaches_nothing(self, local: Client, root: Path) -> None:
+        with pytest.raises(ArgumentError, match="is in this process"):
+            local.sessions.attach("s-1", root)
 
     def test_bindings_are_written_as_agentbay_reads_them(self, server: ScriptedServer, client: Client) -> None:
         server.script("CreateMcpSession", ok({"SessionId": "s-1"}))
@@ -394,31 +434,35 @@ class TestList:
 class TestCallbacksAtTheEnd:
     """What was begun in a session has ended, and its callbacks have been called, before the session is deleted."""
 
+    @pytest.mark.parametrize("kept", SERVICES, indirect=True)
     def test_leaving_it_calls_them_with_the_truth(self, local: Client, project: Context, root: Path) -> None:
         called = Called(3)
-        with local.sessions.create(root=root, bind={"/": project}).session as session:
+        with local.sessions.create(**rooted(local, root), bind={"/": project}).session as session:
             (root / "file").write_text("new")
             for _ in range(3):
                 session.context.sync(callback=called)
         assert called.calls == [True] * 3
 
+    @pytest.mark.parametrize("kept", [EMBEDDED, THERE], indirect=True)
     def test_a_sync_that_fails_is_told_as_that(self, local: Client, project: Context, root: Path) -> None:
         called = Called()
-        with local.sessions.create(root=root, bind={"/": project}).session as session:
+        with local.sessions.create(**rooted(local, root), bind={"/": project}).session as session:
             root.rmdir()
             session.context.sync(callback=called)
         assert called.calls == [False]
 
+    @pytest.mark.parametrize("kept", SERVICES, indirect=True)
     def test_deleting_it_calls_them_too(self, local: Client, project: Context, root: Path) -> None:
         called = Called()
-        session = local.sessions.create(root=root, bind={"/": project}).session
+        session = local.sessions.create(**rooted(local, root), bind={"/": project}).session
         local.session(session.session_id).context.sync(callback=called)
         result = session.delete()
         assert (result.success, called.calls) == (True, [True])
 
+    @pytest.mark.parametrize("kept", SERVICES, indirect=True)
     def test_an_error_in_the_body_does_not_lose_them(self, local: Client, project: Context, root: Path) -> None:
         called = Called()
-        session = local.sessions.create(root=root, bind={"/": project}).session
+        session = local.sessions.create(**rooted(local, root), bind={"/": project}).session
         session.context.sync(callback=called)
         session.__exit__(ValueError, ValueError("of the body"), None)
         assert called.calls == [True]
@@ -448,28 +492,29 @@ class TestCallbacksAtTheEnd:
         assert called.calls == [False]
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestDelete:
     def test_its_end_uploads_what_is_new(self, local: Client, project: Context, root: Path) -> None:
-        with local.sessions.create(root=root, bind={"/": project}).session:
+        with local.sessions.create(**rooted(local, root), bind={"/": project}).session:
             (root / "a.txt").write_text("one")
         page = local.files.list(project)
         assert [file.path for file in page.files] == ["/a.txt"]
 
     def test_it_is_gone_afterwards(self, local: Client, root: Path) -> None:
-        session = local.sessions.create(root=root).session
+        session = local.sessions.create(**rooted(local, root)).session
         deleted = session.delete()
         result = session.context.info()
         assert (deleted.success, result.error_message.partition("]")[0]) == (True, "[InvalidMcpSession.NotFound")
 
     def test_a_directory_of_ones_own_stays(self, local: Client, project: Context, root: Path) -> None:
-        with local.sessions.create(root=root, bind={"/": project}).session:
+        with local.sessions.create(**rooted(local, root), bind={"/": project}).session:
             (root / "a.txt").write_text("one")
         assert (root / "a.txt").read_text() == "one"
 
     def test_what_is_uploaded_by_hand_can_be_uploaded_at_the_end(
         self, local: Client, project: Context, root: Path
     ) -> None:
-        session = local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session
+        session = local.sessions.create(**rooted(local, root), bind={"/": Binding(project, BY_HAND)}).session
         (root / "a.txt").write_text("one")
         session.delete(sync_context=True)
         page = local.files.list(project)

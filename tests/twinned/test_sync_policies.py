@@ -1,10 +1,12 @@
-"""Policies as a user of the library gives them, on the embedded service and real directories."""
+"""Policies as a user of the library gives them, on each of the services and real directories."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from pathlib import Path
+
+import pytest
 
 from ctxmgr import (
     Binding,
@@ -18,6 +20,10 @@ from ctxmgr import (
     UploadPolicy,
     WhiteList,
 )
+
+from .services import SERVICES, rooted
+
+pytestmark = pytest.mark.parametrize("kept", SERVICES, indirect=True)
 
 
 def filled(root: Path) -> Path:
@@ -36,7 +42,7 @@ def names(root: Path) -> list[str]:
 
 
 def keep(client: Client, context: Context, root: Path, policy: SyncPolicy | None = None) -> None:
-    with client.sessions.create(root=root, bind={"/": Binding(context, policy)}).session as session:
+    with client.sessions.create(**rooted(client, root), bind={"/": Binding(context, policy)}).session as session:
         result = session.context.sync()
         assert result.success
 
@@ -75,7 +81,7 @@ def test_a_mapping_shows_another_path(local: Client, project: Context, tmp_path:
     keep(local, project, filled(tmp_path / "one"))
     (tmp_path / "two").mkdir()
     mapped = Binding(project, SyncPolicy(mapping=MappingPolicy("/src")))
-    with local.sessions.create(root=tmp_path / "two", bind={"/work": mapped}).session as session:
+    with local.sessions.create(**rooted(local, tmp_path / "two"), bind={"/work": mapped}).session as session:
         assert names(tmp_path / "two") == ["work/a.txt", "work/build/b.txt"]
         bindings = session.context.list_bindings()
         assert SyncPolicy.from_text(bindings.bindings[0].policy) == mapped.policy

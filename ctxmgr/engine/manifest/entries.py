@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "DIRECTORY",
     "FILE",
+    "IMPLIED",
     "LINK",
     "PACK",
     "TEMPORARY_PREFIX",
@@ -20,6 +21,7 @@ __all__ = [
     "Fingerprint",
     "Manifest",
     "absolute",
+    "add_implied",
     "fingerprint",
     "is_temporary",
     "kind_of",
@@ -65,6 +67,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Manifest = Mapping[bytes, Entry]
 """The entries of a tree by path: in a workspace relative to the mount directory, in the catalog absolute."""
+
+
+IMPLIED: Final = Entry(DIRECTORY, 0o755)
+"""A directory that nobody uploaded, and that is there because something deeper was."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -163,3 +169,12 @@ def is_temporary(path: bytes) -> bool:
 def show(path: bytes) -> str:
     """Return a path as text for people: quoted, and readable whatever bytes it holds."""
     return repr(os.fsdecode(path))
+
+
+def add_implied(found: dict[bytes, Entry]) -> None:
+    """Complete a tree: what was uploaded from a deeper mount path comes without the directories above it."""
+    for path in list(found):
+        above = parent(path)
+        while above and above not in found:
+            found[above] = IMPLIED
+            above = parent(above)

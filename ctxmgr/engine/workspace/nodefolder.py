@@ -6,8 +6,12 @@ import os
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Final
 
-__all__ = ["NodeFolder"]
+__all__ = ["NODE_FOLDER", "NodeFolder"]
+
+NODE_FOLDER: Final = "node"
+"""The name, in a data folder, of the folder of a node whose services are elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, select, update
 
-from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Manifest, absolute, parent
+from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Manifest, absolute, add_implied
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.policy.mounts import ancestors, context_prefix
 
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _DIGEST = 32
-PARENT_MODE = 0o755
 _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
 
 
@@ -67,7 +66,7 @@ def manifest(connection: Connection, context_id: str, mount: str, *, revision: i
     prefix = context_prefix(mount)
     rows = select(files.c.path, *_ENTRY).where(_visible(context_id, revision), *_below(files, prefix))
     found = _entries(connection.execute(rows), prefix)
-    _add_parents(found)
+    add_implied(found)
     return found
 
 
@@ -236,16 +235,6 @@ def _visible(context_id: str, revision: int | None) -> ColumnElement[bool]:
 def _below(table: Table, prefix: bytes) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     # "0" is the byte after "/": the range is exactly what begins with the prefix, and an index can serve it.
     return table.c.path > prefix, table.c.path < prefix[:-1] + b"0"
-
-
-def _add_parents(found: dict[bytes, Entry]) -> None:
-    """Complete the tree: what was uploaded from a deeper mount path has no rows for the directories above it."""
-    implied = Entry(DIRECTORY, PARENT_MODE)
-    for path in list(found):
-        above = parent(path)
-        while above and above not in found:
-            found[above] = implied
-            above = parent(above)
 
 
 def _in_the_way(connection: Connection, context_id: str, mount: bytes) -> Sequence[bytes]:

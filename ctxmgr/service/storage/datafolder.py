@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctxmgr.engine.workspace.durable import replace_durably
-from ctxmgr.engine.workspace.nodefolder import NodeFolder
+from ctxmgr.engine.workspace.nodefolder import NODE_FOLDER, NodeFolder
 from ctxmgr.errors import DataFolderError
 from ctxmgr.oserrors import described
 
@@ -118,7 +118,7 @@ def _check_marker(root: Path) -> None:
     except FileNotFoundError:
         # Another process may be making this folder at this moment, or was killed while it did: its marker's temporary
         # name is the first thing written, so nothing else excuses a folder that is not empty.
-        strangers = sorted(name for name in os.listdir(root) if not name.startswith(MARKER))
+        strangers = sorted(name for name in os.listdir(root) if not name.startswith(MARKER) and name != NODE_FOLDER)
         if strangers and not (root / MARKER).exists():
             raise DataFolderError(
                 f"{str(root)!r} is not a ctxmgr data folder: it holds {strangers[0]!r} and no {MARKER}; "

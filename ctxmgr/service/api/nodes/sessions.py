@@ -36,7 +36,7 @@ def attach(runtime: Runtime, account: str, message: nodewire.Attach) -> nodewire
     """Make a node the one of a session: where it has none, or its node is gone, or it is the same.
 
     Raises:
-        ServiceError: ``Node.Conflict``: another node has it, or its directory is one of the service's roots.
+        ServiceError: ``Node.Conflict``: another node has it; or ``Forbidden.Root``: its directory is the service's.
     """
     checked_node("Node", message.node, message.host, message.pid)
     root = checked_root(message.root)
@@ -171,7 +171,7 @@ def _check_free(runtime: Runtime, connection: Connection, session: sessions.Sess
         if session.owns_root:
             return
         raise ServiceError(
-            nodewire.NODE_CONFLICT,
+            "Forbidden.Root",
             f"the directory of the session {session.id!r} is {session.root!r} on the service's own disk, and the "
             "service syncs it: create a session of this process's own",
         )

@@ -25,8 +25,9 @@ from ctxmgr.errors import ServiceError
 from tests.support.contextstores import ACCOUNT, ADAPTERS, Keeper
 
 FOLDER = Entry(DIRECTORY, 0o755, 1)
-A = Entry(FILE, 0o644, 2, 3, b"a" * 32, (b"a" * 32,))
-B = Entry(FILE, 0o600, 4, 5, b"b" * 32, (b"b" * 32, b"c" * 32))
+CHUNKS = [b"one", b"two", b"three"]
+A = Entry(FILE, 0o644, 2, 3, blake3(CHUNKS[0]).digest(), (blake3(CHUNKS[0]).digest(),))
+B = Entry(FILE, 0o600, 4, 8, blake3(b"twothree").digest(), tuple(blake3(chunk).digest() for chunk in CHUNKS[1:]))
 
 
 @pytest.fixture
@@ -56,6 +57,8 @@ def context(keeper: Keeper) -> str:
 
 @pytest.fixture
 def running(store: ContextStore, keeper: Keeper, context: str) -> Task:
+    """A task that runs, where the chunks of A and B are stored."""
+    stored(store, *CHUNKS)
     return begun(store, keeper, context)
 
 
@@ -284,6 +287,7 @@ class TestCommit:
         assert keeper.row(late)["status"] == "Running"
 
     def test_of_many_that_commit_on_one_head_one_wins(self, store: ContextStore, keeper: Keeper, context: str) -> None:
+        stored(store, *CHUNKS)
         contenders = [begun(store, keeper, context) for _ in range(8)]
         lost: list[Task] = []
 

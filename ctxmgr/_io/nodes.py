@@ -1,0 +1,93 @@
+"""This process as the node of sessions that a service elsewhere keeps."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ctxmgr._embedded import open_node
+from ctxmgr._forks import renewed_in_child
+from ctxmgr.config import Config
+from ctxmgr.errors import ClosedError
+
+from ._door import DoorWire
+from .http import HttpSession
+
+if TYPE_CHECKING:
+    from ctxmgr.node.node import Identity, Node
+
+__all__ = ["LocalNode"]
+
+
+class LocalNode:
+    """The node of one client, opened when a session first needs it.
+
+    Args:
+        config: where the service is.
+        session: the caller's own session, used as it is set up and left open; ``None`` makes connections of its own.
+    """
+
+    def __init__(self, config: Config, session: HttpSession | None = None) -> None:
+        self._connect = partial(DoorWire, config, session)
+        self._closed = False
+        self._begin()
+        renewed_in_child(self)
+
+    def _begin(self) -> None:
+        self._guard = threading.Lock()
+        self._node: Node | None = None
+
+    def renew(self) -> None:
+        """Leave the node to the parent in a forked child, which becomes one of its own when it needs it."""
+        self._begin()
+
+    def open(self) -> Identity:
+        """Return who this process is to the service.
+
+        Raises:
+            as ``open_node``.
+            ClosedError: the client is closed.
+        """
+        return self._opened().identity
+
+    def serve(self, session_id: str, root: str) -> None:
+        """Run the tasks of a session that was made with this node, in a directory.
+
+        Args:
+            root: the directory's real path.
+        """
+        self._opened().serve(session_id, root)
+
+    def attach(self, session_id: str, root: str) -> tuple[str, ...]:
+        """Become the node of a session that exists.
+
+        Args:
+            root: the directory's real path.
+
+        Returns:
+            the ids of the tasks that began with this.
+
+        Raises:
+            ServiceError: ``Node.Conflict`` while another process is its node; or the service refuses it.
+            TransportError: the service can't be asked.
+        """
+        return self._opened().attach(session_id, root)
+
+    def close(self) -> None:
+        """Stop what runs, and leave the sessions."""
+        with self._guard:
+            self._closed = True
+            node, self._node = self._node, None
+        if node is not None:
+            node.close()
+
+    def _opened(self) -> Node:
+        with self._guard:
+            if self._closed:
+                raise ClosedError("the client is closed")
+            if self._node is None:
+                self._node = open_node(self._connect)
+                weakref.finalize(self, self._node.drop).atexit = False
+            return self._node
