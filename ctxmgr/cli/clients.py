@@ -117,11 +117,13 @@ def _endpoint(invocation: Invocation) -> str | None:
 
 
 def _is_still_to_be_made(folder: str) -> bool:
+    from ctxmgr.engine.workspace.nodefolder import NODE_FOLDER
+
     path = Path(folder)
     if (path / _MARKER).exists():
         return False
     try:
-        return next(path.iterdir(), None) is None
+        return {file.name for file in path.iterdir()} <= {NODE_FOLDER}
     except FileNotFoundError:
         return True
     except OSError:

@@ -69,16 +69,17 @@ def is_empty(directory: str) -> bool:
 def check_apart(invocation: Invocation, directory: str) -> None:
     """Refuse to sync a directory with the data folder in it, or the other way round, before either is touched.
 
+    With a server, that folder has what is to be remembered here of the directory.
+
     Raises:
         Failure: one lies in the other.
     """
-    if is_server(invocation):
-        return
-    folder = os.path.realpath(data_folder(invocation.data))
+    folder = os.path.realpath(data_folder(None if is_server(invocation) else invocation.data))
     if os.path.commonpath([folder, directory]) in (folder, directory):
+        how = "in CTXMGR_HOME" if is_server(invocation) else "with --data"
         raise Failure(
             f"{shown(directory)} and the data folder {shown(folder)} lie one in the other: "
-            "name another data folder with --data, or another directory"
+            f"name another data folder {how}, or another directory"
         )
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 
 from ctxmgr import Client, retry
 from ctxmgr.cli import progress
-from ctxmgr.service.api import rootproof
 from tests.cli.commandline import Command, tree
-from tests.cli.served import Answering, proven, serving
-from tests.support.scripted import Dropped, Raw, Recorded, ScriptedServer
+from tests.cli.served import serving
+from tests.support.scripted import Dropped, Raw, ScriptedServer
 
 KEY = "the-key-8231"
 
@@ -24,8 +19,7 @@ KEY = "the-key-8231"
 @pytest.fixture(autouse=True)
 def _key(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTXMGR_API_KEY", KEY)
-    monkeypatch.delenv("CTXMGR_HOME")
-    monkeypatch.setenv("XDG_DATA_HOME", "/proc/no-data-folder-may-be-made")
+    monkeypatch.setenv("CTXMGR_HOME", str(command.place.parent / "remembered"))
     monkeypatch.setattr(retry, "_BASE", 0.001)
 
 
@@ -55,8 +49,12 @@ def test_a_dry_run_leaves_no_context_and_no_session(command: Command, workspace:
 
 def test_the_key_is_sent_and_shown_nowhere(command: Command, workspace: Path, served: ScriptedServer) -> None:
     command.sync("workspace").succeeded()
-    assert {request.credential for request in served.requests} == {f"Bearer {KEY}"}
-    assert all(request.credential_place == "body" for request in served.requests)
+    actions = [request for request in served.requests if not request.action.startswith("/node/")]
+    assert {request.credential for request in actions} == {f"Bearer {KEY}"}
+    assert all(request.credential_place == "body" for request in actions)
+    calls = [request for request in served.requests if request not in actions]
+    assert {request.headers["Authorization"] for request in calls} == {f"Bearer {KEY}"}
+    assert not any(KEY in request.target for request in served.requests)
 
 
 def test_a_server_on_the_command_line_counts_more_than_a_folder_in_the_environment(
@@ -130,29 +128,11 @@ def test_a_server_that_answers_something_else(
     answer: Raw | Dropped | dict[str, object],
     told: str,
 ) -> None:
-    server.script("ProveRoot", proven)
     for action in ("ListContexts", "GetContext"):
         server.script(action, answer)
     sentence = command(*arguments, "--endpoint", server.url).failed()
     assert told in sentence
     assert KEY not in sentence
-
-
-def test_a_server_that_takes_no_notice_of_the_root_uploads_nothing_and_is_no_success(
-    command: Command, workspace: Path
-) -> None:
-    def without_root(request: Recorded, answer: Answering) -> dict[str, Any]:
-        others = {name: value for name, value in request.parameters.items() if name != "Root"}
-        found = answer(request if request.action == "ProveRoot" else attrs.evolve(request, parameters=others))
-        if request.action == "CreateMcpSession":
-            del found["Data"]["Root"]
-        return found
-
-    with serving(command.home, without_root) as server:
-        told = command.sync("workspace", "--endpoint", server.url).failed()
-        assert "it works in directories of its own only" in told
-        assert server.asked("SyncContext") == []
-        assert len(server.asked("DeleteSessionAsync")) == 1
 
 
 def test_a_server_that_falls_silent_is_given_up_and_that_is_no_success(
@@ -168,106 +148,68 @@ def test_a_server_that_falls_silent_is_given_up_and_that_is_no_success(
     assert ended.document["success"] is False
 
 
-def test_what_the_servers_own_machine_lacks_is_passed_on(
-    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_directory_is_of_this_machine_whatever_the_server_has_there(
+    command: Command, workspace: Path, served: ScriptedServer
 ) -> None:
-    def elsewhere(request: Recorded, answer: Answering) -> dict[str, Any]:
-        moved = {**request.parameters, "Root": "/proc/there-is-no-such-directory"}
-        return answer(attrs.evolve(request, parameters=moved) if "Root" in request.parameters else request)
-
-    with serving(command.home, elsewhere) as server:
-        told = command.sync("workspace", "--endpoint", server.url).failed()
-    assert "must be a directory that exists" in told
-    assert os.listdir(command.place) == ["workspace"]
+    command.sync("workspace").succeeded()
+    (made,) = served.asked("CreateMcpSession")
+    assert made.parameters["Node"].startswith("node-")
+    assert made.parameters["Root"] == str(workspace)
 
 
-COMMANDS = [
-    ("sync", "workspace", "-c", "project"),
-    ("sync", "workspace", "-c", "project", "-n"),
-    ("sync", "copy", "-c", "project", "--mode", "download"),
-    ("sync", "copy", "-c", "project", "--mode", "download", "-n"),
-    ("info", "workspace"),
-]
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_server_with_another_directory_of_that_path_is_refused_and_nothing_is_done(
-    command: Command, workspace: Path, arguments: tuple[str, ...]
+def test_a_session_is_kept_for_the_directory_from_one_run_to_the_next(
+    command: Command, workspace: Path, served: ScriptedServer
 ) -> None:
-    """The other machine: what the client calls by a path, the server finds elsewhere, with other files in it."""
-    theirs = command.place.parent / "theirs"
-    (theirs / "workspace").mkdir(parents=True)
-    (theirs / "workspace" / "of the server").write_text("not the user's")
-
-    def on_another_machine(request: Recorded, answer: Answering) -> dict[str, Any]:
-        if "Root" not in request.parameters:
-            return answer(request)
-        moved = request.parameters["Root"].replace(str(command.place), str(theirs))
-        return answer(attrs.evolve(request, parameters={**request.parameters, "Root": moved}))
-
-    with serving(command.home, on_another_machine) as server:
-        with Client(endpoint=server.url, api_key=KEY) as client:
-            client.contexts.create("project").raise_for_error()
-        told = command(*arguments, "--endpoint", server.url).failed()
-        assert "is not proven to be within the server's reach: it has another directory of the path" in told
-        assert "use a data folder here (--data), or run 'ctxmgr serve --root DIR' here" in told
-        for action in ("CreateMcpSession", "SyncContext", "PlanSync", "ListSession"):
-            assert server.asked(action) == []
-    assert sorted(path.name for path in command.place.rglob("*")) == ["a.txt", "b.txt", "sub", "workspace"]
+    for _ in range(3):
+        command.sync("workspace").succeeded()
+    assert [len(served.asked(action)) for action in ("CreateMcpSession", "/node/attach", "/node/leave")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("arguments", [COMMANDS[0], COMMANDS[1], COMMANDS[4]], ids=" ".join)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"Success": False, "Code": "InvalidAction.NotFound", "Message": "there is no action 'ProveRoot' here"},
-        {"Success": True, "Data": {"Token": "0" * 32}},
-        {"Success": True, "Data": {"Token": ""}},
-        {"Success": True},
-        Raw(b"<html>Sign in</html>", headers={"Content-Type": "text/html"}),
-    ],
-)
-def test_a_server_that_can_not_prove_what_it_reaches_is_refused(
-    command: Command,
-    workspace: Path,
-    server: ScriptedServer,
-    arguments: tuple[str, ...],
-    answer: Raw | dict[str, object],
-) -> None:
-    server.script("ProveRoot", answer)
-    assert command(*arguments, "--endpoint", server.url).failed()
-    assert {request.action for request in server.requests} <= {"ProveRoot"}
-    assert tree(command.place).keys() == {b"workspace/a.txt", b"workspace/sub/b.txt"}
-
-
-def test_a_proof_that_another_sync_clears_away_is_tried_again(
-    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proofs = []
-
-    def cleared_once(request: Recorded, answer: Answering) -> dict[str, Any]:
-        if request.action == "ProveRoot":
-            proofs.append(workspace / request.parameters["Proof"])
-            if len(proofs) == 1:
-                proofs[0].unlink()
-        return answer(request)
-
-    with serving(command.home, cleared_once) as server:
-        command.sync("workspace", "--endpoint", server.url).succeeded()
-    assert len(proofs) == 2
-
-
-def test_a_directory_that_nothing_can_be_written_to_is_not_proven(
+def test_a_directory_of_that_path_on_another_machine_is_another(
     command: Command, workspace: Path, served: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: str) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    command.sync("workspace").succeeded()
+    monkeypatch.setenv("CTXMGR_HOME", str(command.place.parent / "another machine"))
+    assert "no context is kept for" in command("info", "workspace").failed()
+    command.sync("workspace").succeeded()
+    assert len(served.asked("CreateMcpSession")) == 2
 
-    monkeypatch.setattr(rootproof, "written_proof", full)
-    assert (
-        "to prove it: No space left on device; make room on that disk, and try again"
-        in command.sync("workspace").failed()
-    )
+
+def test_a_session_that_another_process_has_at_this_moment_is_left_alone(
+    command: Command, workspace: Path, served: ScriptedServer
+) -> None:
+    command.sync("workspace").succeeded()
+    with Client(endpoint=served.url, api_key=KEY) as client:
+        (session,) = client.sessions.iter()
+        client.sessions.attach(session.session_id, workspace).raise_for_error()
+        assert command.sync("workspace").succeeded() == "nothing changed: project is at revision 1\n"
+    assert len(served.asked("CreateMcpSession")) == 2
+
+
+def test_a_server_without_nodes_is_told_apart_before_anything_is_done(command: Command, workspace: Path) -> None:
+    with serving(command.home) as server:
+        server.script("/node/hello", {"Success": False, "Code": "InvalidAction.NotFound", "Message": "no such action"})
+        told = command.sync("workspace", "--endpoint", server.url).failed()
+        assert told.startswith("this service syncs no directory of another machine")
+        assert server.asked("CreateMcpSession") == []
+
+
+def test_a_directory_with_the_folder_of_what_is_remembered_is_refused(
+    command: Command, served: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (command.place / "all").mkdir()
+    monkeypatch.setenv("CTXMGR_HOME", str(command.place / "all" / "home"))
+    assert "name another data folder in CTXMGR_HOME" in command.sync("all").failed()
+
+
+def test_a_data_folder_is_still_to_be_made_where_only_servers_were_used(
+    command: Command, workspace: Path, served: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.sync("workspace").succeeded()
+    monkeypatch.delenv("CTXMGR_ENDPOINT")
+    assert command("context", "list").err.startswith("no contexts yet")
+    command.sync("workspace").succeeded()
+    assert command("context", "list").succeeded() != ""
 
 
 def test_what_other_libraries_log_is_no_noise(command: Command, server: ScriptedServer) -> None:

@@ -40,7 +40,6 @@ REQUESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "ListSession": ({},),
     "ModifyContext": ({"Id": "{context}", "Name": "another"},),
     "PlanSync": ({"SessionId": "{session}"},),
-    "ProveRoot": ({"Root": "{root}", "Proof": "{proof}"},),
     "RefreshSessionIdleTime": ({"SessionId": "{session}"},),
     "ReleaseMcpSession": ({"SessionId": "{session}"},),
     "RestoreContext": ({"Id": "{context}", "Revision": 0},),

@@ -127,9 +127,7 @@ class TestAll:
         assert code(answer) == "InvalidParameter.Missing", answer
         assert name in answer["Message"]
 
-    @pytest.mark.parametrize(
-        ("action", "template"), [item for item in asked() if item[0] not in ("ListSession", "ProveRoot")]
-    )
+    @pytest.mark.parametrize(("action", "template"), [item for item in asked() if item[0] != "ListSession"])
     def test_what_is_not_there_is_not_found(self, asker: Asker, action: str, template: Mapping[str, Any]) -> None:
         answer = asker.ask(action, **filled(template, NOWHERE))
         about = "InvalidMcpSession" if "SessionId" in template else "InvalidContext"
@@ -496,19 +494,6 @@ class TestPlanSync:
 
     def test_a_path_below_a_binding_where_nothing_is_is_not_found(self, asker: Asker) -> None:
         assert code(asker.ask("PlanSync", SessionId=asker.session(), Path="/none")) == "InvalidFile.NotFound"
-
-
-class TestProveRoot:
-    def test_it_reads_a_token_and_nothing_else(self, asker: Asker, root: Path) -> None:
-        proof, token = ".ctxmgr-tmp-0123456789abcdef", "0123456789abcdef" * 2
-        (root / proof).write_text(token)
-        assert asker.data("ProveRoot", Root=str(root), Proof=proof) == {"Token": token}
-        (root / "file").write_text(token)
-        assert code(asker.ask("ProveRoot", Root=str(root), Proof="file")) == "InvalidParameter.Malformed"
-
-    def test_a_directory_that_does_not_exist_is_refused(self, asker: Asker, root: Path) -> None:
-        told = asker.ask("ProveRoot", Root=str(root / "none"), Proof=".ctxmgr-tmp-0123456789abcdef")
-        assert code(told) == "InvalidParameter.Malformed"
 
 
 class TestCreateMcpSession:

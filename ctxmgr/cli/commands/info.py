@@ -11,7 +11,6 @@ import click
 from ctxmgr.cli.clients import existing_client
 from ctxmgr.cli.options import answering, named, places
 from ctxmgr.cli.output import Failure, Invocation, counted, moment, one_line, shown, size_of
-from ctxmgr.cli.proof import check_reached
 from ctxmgr.cli.report import conflict_lines, sync_facts
 from ctxmgr.cli.sessions import MOUNT, sessions_of
 from ctxmgr.errors import NotFoundError
@@ -36,7 +35,6 @@ def info(invocation: Invocation, directory: str) -> None:
     real = os.path.realpath(directory)
     invocation.facts |= {"directory": real, "contexts": []}
     with existing_client(invocation) as client:
-        check_reached(invocation, client, real)
         found = _kept(client, real) if client is not None else []
     if not found:
         place = shown(directory)

@@ -18,7 +18,6 @@ from ctxmgr.cli.exit import Interrupted
 from ctxmgr.cli.options import answering, named, places
 from ctxmgr.cli.output import Failure, Invocation, counted, note, quoted, shown
 from ctxmgr.cli.progress import run_sync
-from ctxmgr.cli.proof import check_reached
 from ctxmgr.cli.report import conflict_lines, plan_facts, plan_lines, sync_facts, sync_line, tell_skipped
 from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session
 
@@ -103,7 +102,6 @@ class _Sync:
         directory = checked_directory(self.path)
         check_apart(self.invocation, directory)
         with open_client(self.invocation) as client:
-            check_reached(self.invocation, client, directory)
             context = find_context(client, self.name) or client.contexts.create(self.name).context
             session = kept_session(client, directory, context)
             self._check_not_emptied(session, directory, context)
@@ -116,7 +114,6 @@ class _Sync:
             context = self._to_restore(client)
             assert client is not None, "a context was found, so there is where it was found"
             check_apart(self.invocation, os.path.realpath(self.path))
-            check_reached(self.invocation, client, checked_place(self.path))
             directory = made_directory(self.path)
             result = self._run(client, kept_session(client, directory, context), context)
         self._answer(result)
@@ -128,7 +125,6 @@ class _Sync:
         directory = checked_directory(self.path) if uploads else checked_place(self.path)
         check_apart(self.invocation, directory)
         with existing_client(self.invocation) as client:
-            check_reached(self.invocation, client, directory)
             context = find_context(client, self.name) if uploads else self._to_restore(client)
             is_new = client is None or context is None
             if client is None or context is None:
@@ -176,7 +172,7 @@ class _Sync:
             return run_sync(client, session, context, self.mode, force=self.force, remote=remote, quiet=quiet)
         except Interrupted:
             # Told before the client is closed, which may take a moment.
-            rest = "the server may still finish it" if remote else "run it again to go on where it stopped"
+            rest = "run it again to go on where it stopped"
             self.invocation.fail(f"interrupted before the {self.mode} was proven done; {rest}")
             raise
 
@@ -198,7 +194,8 @@ class _Sync:
         self.invocation.answer([sync_line(result, self.mode, self.name), *conflicts])
 
     def _plan(self, client: Client, directory: str, context: Context) -> ContextPlanResult:
-        kept = session_of(client, directory, context)
+        # Of a server's session, another process may be the node.
+        kept = None if is_server(self.invocation) else session_of(client, directory, context)
         if kept is not None and os.path.isdir(directory):
             if self.mode == "upload":
                 self._check_not_emptied(kept, directory, context)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctxmgr.service.tasks.runtime import Runtime
 
-from . import contexts, files, filetransfer, history, labels, plans, restore, rootproof, sessions, sync, urls
+from . import contexts, files, filetransfer, history, labels, plans, restore, sessions, sync, urls
 from .parameters import Parameters
 
 __all__ = ["ACTIONS", "Action"]
@@ -42,7 +42,6 @@ ACTIONS: Mapping[str, Action] = {
     "ListSession": sessions.list_sessions,
     "ModifyContext": contexts.modify_context,
     "PlanSync": plans.plan_sync,
-    "ProveRoot": rootproof.prove_root,
     "RefreshSessionIdleTime": sessions.refresh_session,
     "ReleaseMcpSession": sessions.delete_session,
     "RestoreContext": history.restore_context,
