@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 import zstandard
@@ -14,6 +16,7 @@ from ctxmgr.testing import Service
 
 from .asking import Asker
 from .nodeasking import SpeakingNode, changing, file_of, packed, refused, refusing
+from .serving import serving
 
 A = file_of(b"content")
 
@@ -214,3 +217,29 @@ class TestCommit:
     def test_conflicts_that_can_not_be_read_are_refused(self, node: SpeakingNode, session: str, conflicts: str) -> None:
         message = nodewire.Commit(node.id, node.begun(session), 0, conflicts=conflicts)
         assert refused(node, message).code == "InvalidParameter.Malformed"
+
+
+def peak_memory(process: int) -> int:
+    """Return the most bytes that a process has ever had in memory."""
+    (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.slow
+def test_a_large_commit_takes_the_memory_of_one_block(tmp_path: Path) -> None:
+    count = 200_000
+    put = {b"d%04d/f%07d" % (at // 100, at): msgspec.structs.replace(A, mtime_ns=at * 12_345) for at in range(count)}
+    changes = packed(changing(put))
+    name = blake3(changes).hexdigest()
+    with serving(tmp_path / "data", CTXMGR_API_KEY="akm-0123456789") as service:
+        with Asker(service.address, "akm-0123456789") as asker:
+            node = SpeakingNode(asker)
+            task = node.begun(node.session())
+            node.store(b"content")
+            for start in range(0, len(changes), nodewire.PIECE_BYTES):
+                piece = changes[start : start + nodewire.PIECE_BYTES]
+                node.say(nodewire.Stage(name, len(changes), start, piece), nodewire.Staged)
+            before = peak_memory(service.process.pid)
+            node.do(nodewire.Commit(node.id, task, 0, staged=name, outcome=nodewire.OutcomeMessage(1)))
+            # All entries at once would take about 900 bytes each.
+            assert peak_memory(service.process.pid) - before < 60 << 20

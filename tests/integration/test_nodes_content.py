@@ -43,6 +43,20 @@ class TestContent:
         other = one_pack(b"other content")
         assert refused(node, nodewire.StorePack(other.name, len(other.data))).code == "InvalidStage.NotFound"
 
+    def test_a_place_stays_what_it_is_when_another_node_stores_the_same(
+        self, ctxmgr_service: Service, node: SpeakingNode, asker: Asker
+    ) -> None:
+        node.store(b"content")
+        place = node.locate(A.digest)[A.digest]
+        SpeakingNode(asker).store(b"content", b"more")
+        assert node.locate(A.digest)[A.digest] == place
+        assert node.raw(nodewire.Read([(place.pack, place.offset, place.stored)])) == b"content"
+        # Unless nothing is there any more.
+        for pack in ctxmgr_service.folder.joinpath("blobs", "packs").glob(f"*/{place.pack}"):
+            pack.unlink()
+        healed = node.store(b"content", b"other")
+        assert node.locate(A.digest)[A.digest].pack == healed.name
+
     def test_a_pack_that_lies_about_a_chunk_is_not_indexed(self, node: SpeakingNode) -> None:
 
         for stored, length in ((b"other content", 13), (b"content", 700), (b"conten", 7)):

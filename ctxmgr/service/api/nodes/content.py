@@ -101,7 +101,11 @@ def _store(runtime: Runtime, account: str, name: str, data: bytes) -> None:
         raise _malformed(name, str(error)) from error
     if not rows:
         raise _malformed(name, "it holds nothing")
-    runtime.store(account).content.put(SealedPack(name, data, rows))
+    content = runtime.store(account).content
+    # A chunk that another node has stored meanwhile stays where that one's readers were told that it lies.
+    fresh = content.missing([digest for digest, *_ in rows])
+    if fresh:
+        content.put(SealedPack(name, data, [row for row in rows if row[0] in fresh]))
 
 
 def _digests(joined: bytes) -> list[bytes]:
