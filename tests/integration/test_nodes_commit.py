@@ -19,6 +19,7 @@ from .nodeasking import SpeakingNode, changing, file_of, packed, refused, refusi
 from .serving import serving
 
 A = file_of(b"content")
+KEY = "akm-0123456789"
 
 
 class TestCommit:
@@ -231,15 +232,14 @@ def test_a_large_commit_takes_the_memory_of_one_block(tmp_path: Path) -> None:
     put = {b"d%04d/f%07d" % (at // 100, at): msgspec.structs.replace(A, mtime_ns=at * 12_345) for at in range(count)}
     changes = packed(changing(put))
     name = blake3(changes).hexdigest()
-    with serving(tmp_path / "data", CTXMGR_API_KEY="akm-0123456789") as service:
-        with Asker(service.address, "akm-0123456789") as asker:
-            node = SpeakingNode(asker)
-            task = node.begun(node.session())
-            node.store(b"content")
-            for start in range(0, len(changes), nodewire.PIECE_BYTES):
-                piece = changes[start : start + nodewire.PIECE_BYTES]
-                node.say(nodewire.Stage(name, len(changes), start, piece), nodewire.Staged)
-            before = peak_memory(service.process.pid)
-            node.do(nodewire.Commit(node.id, task, 0, staged=name, outcome=nodewire.OutcomeMessage(1)))
-            # All entries at once would take about 900 bytes each.
-            assert peak_memory(service.process.pid) - before < 60 << 20
+    with serving(tmp_path / "data", CTXMGR_API_KEY=KEY) as service, Asker(service.address, KEY) as asker:
+        node = SpeakingNode(asker)
+        task = node.begun(node.session())
+        node.store(b"content")
+        for start in range(0, len(changes), nodewire.PIECE_BYTES):
+            piece = changes[start : start + nodewire.PIECE_BYTES]
+            node.say(nodewire.Stage(name, len(changes), start, piece), nodewire.Staged)
+        before = peak_memory(service.process.pid)
+        node.do(nodewire.Commit(node.id, task, 0, staged=name, outcome=nodewire.OutcomeMessage(1)))
+        # All entries at once would take about 900 bytes each.
+        assert peak_memory(service.process.pid) - before < 60 << 20
