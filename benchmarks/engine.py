@@ -31,10 +31,15 @@ STEPS = ("first", "none", "edit", "restore")
 
 @attrs.frozen
 class Measured:
-    """One command: wall seconds and the peak resident memory of its largest process, in bytes."""
+    """One command: wall seconds, the peak memory of its largest process, and what went over loopback, in bytes.
+
+    Attributes:
+        wire: of all processes of the machine: run nothing else beside. 0 where the system does not count it.
+    """
 
     seconds: float
     peak: int
+    wire: int
 
 
 class Tool:
@@ -61,6 +66,9 @@ class Tool:
             *(sys.executable, "-m", "ctxmgr", "sync", str(target), "--context", "kept"),
             *("--mode", "download"),
         ]
+
+    def close(self) -> None:
+        """End what `prepare` has started."""
 
 
 class Restic(Tool):
@@ -131,21 +139,35 @@ def main() -> None:
             compare(name, [Tool, *peers], Path(folder) / name, options.rounds, options.scale)
 
 
-def compare(name: str, tools: Sequence[type[Tool]], folder: Path, rounds: int, scale: float) -> None:
-    """Run every tool on one tree, in turn, and print what each took."""
+def compare(
+    name: str, tools: Sequence[type[Tool]], folder: Path, rounds: int, scale: float, *, wire: bool = False
+) -> None:
+    """Run every tool on one tree, in turn, and print what each took.
+
+    Args:
+        wire: print also what went over loopback.
+    """
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    moved: dict[tuple[str, str], list[int]] = defaultdict(list)
     peaks: dict[str, int] = defaultdict(int)
     sizes: dict[str, int] = {}
+    whole = 0
     for number in range(rounds):
         for tool_class in tools:
             place = folder / f"{number}-{tool_class.name}"
             tree, kept = place / "tree", place / "kept"
             kept.mkdir(parents=True)
             TREES[name](tree, scale)
+            whole = sum(file.lstat().st_size for file in tree.rglob("*") if not file.is_dir())
             tool = tool_class(kept)
-            tool.prepare()
-            for step, measured in run(tool, tree, place / "restored", number):
+            try:
+                tool.prepare()
+                steps = run(tool, tree, place / "restored", number)
+            finally:
+                tool.close()
+            for step, measured in steps:
                 seconds[tool.name, step].append(measured.seconds)
+                moved[tool.name, step].append(measured.wire)
                 peaks[tool.name] = max(peaks[tool.name], measured.peak)
             sizes[tool.name] = sum(file.lstat().st_size for file in kept.rglob("*"))
             place.rename(folder / f"done-{number}-{tool_class.name}")  # a mass deletion would slow the next one down
@@ -155,6 +177,9 @@ def compare(name: str, tools: Sequence[type[Tool]], folder: Path, rounds: int, s
         medians = "".join(f"{statistics.median(seconds[tool_class.name, step]):10.2f}" for step in STEPS)
         peak, size = peaks[tool_class.name] / 1e6, sizes[tool_class.name] / 1e6
         print(f"{tool_class.name:8}{medians}{peak:10.0f}{size:10.0f}")
+    for tool_class in tools if wire else ():
+        shares = (f"{step} {statistics.median(moved[tool_class.name, step]) / whole:.3f}" for step in STEPS)
+        print(f"{tool_class.name:8}on the wire, of the tree's {whole / 1e6:.0f} MB: {'  '.join(shares)}")
     for peer in tools[1:]:
         ratios = [
             statistics.median(
@@ -184,14 +209,20 @@ def measure(command: Sequence[str], environment: Mapping[str, str]) -> Measured:
     Raises:
         SystemExit: it failed.
     """
-    begun = time.perf_counter()
+    before, begun = loopback(), time.perf_counter()
     null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     process = os.posix_spawnp(command[0], list(command), environment, file_actions=null)
     _, status, usage = os.wait4(process, 0)
     seconds = time.perf_counter() - begun
     if status != 0:
         raise SystemExit(f"{' '.join(command)} failed with status {os.waitstatus_to_exitcode(status)}")
-    return Measured(seconds, usage.ru_maxrss * 1024)
+    return Measured(seconds, usage.ru_maxrss * 1024, loopback() - before)
+
+
+def loopback() -> int:
+    """Return how many bytes have gone over loopback since the system started."""
+    counter = Path("/sys/class/net/lo/statistics/tx_bytes")
+    return int(counter.read_text()) if counter.exists() else 0
 
 
 def read_all(tree: Path) -> None:
