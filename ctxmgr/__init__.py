@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         WhiteList,
     )
     from .results import (
+        AffectedFile,
         ApiResponse,
         BindResult,
         Conflict,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         ContextListResult,
         ContextPlanResult,
         ContextResult,
+        ContextStats,
         ContextStatusData,
         ContextSyncResult,
         DiffResult,
@@ -76,15 +78,22 @@ if TYPE_CHECKING:
         LabelsResult,
         OperationResult,
         PlannedChange,
+        PrunedContext,
+        PruneResult,
         RestoredFile,
         RestoreResult,
         Revision,
         RevisionListResult,
         SessionInfo,
         SessionListResult,
+        StoreCheckResult,
+        StoreDamage,
+        StoreStatsResult,
         SyncProgress,
     )
+    from .retention import Retention
     from .sessions import Session, SessionResult, Sessions
+    from .store import Store
 else:
     # Each is imported when it is first asked for: the command starts without any of it, the engine without requests.
     __getattr__ = lazily(
@@ -111,6 +120,7 @@ else:
                 "WhiteList",
             ),
             "ctxmgr.results": (
+                "AffectedFile",
                 "ApiResponse",
                 "BindResult",
                 "Conflict",
@@ -123,6 +133,7 @@ else:
                 "ContextListResult",
                 "ContextPlanResult",
                 "ContextResult",
+                "ContextStats",
                 "ContextStatusData",
                 "ContextSyncResult",
                 "DiffResult",
@@ -135,15 +146,22 @@ else:
                 "LabelsResult",
                 "OperationResult",
                 "PlannedChange",
+                "PrunedContext",
+                "PruneResult",
                 "RestoredFile",
                 "RestoreResult",
                 "Revision",
                 "RevisionListResult",
                 "SessionInfo",
                 "SessionListResult",
+                "StoreCheckResult",
+                "StoreDamage",
+                "StoreStatsResult",
                 "SyncProgress",
             ),
+            "ctxmgr.retention": ("Retention",),
             ".sessions": ("Session", "SessionResult", "Sessions"),
+            ".store": ("Store",),
         },
     )
 
@@ -151,6 +169,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdoptedManager",
+    "AffectedFile",
     "ApiError",
     "ApiResponse",
     "ArgumentError",
@@ -174,6 +193,7 @@ __all__ = [
     "ContextManager",
     "ContextPlanResult",
     "ContextResult",
+    "ContextStats",
     "ContextStatusData",
     "ContextSyncResult",
     "Contexts",
@@ -200,8 +220,11 @@ __all__ = [
     "OperationResult",
     "PlannedChange",
     "ProtocolError",
+    "PruneResult",
+    "PrunedContext",
     "RecyclePolicy",
     "RequestTimeout",
+    "Retention",
     "RestoreResult",
     "RestoredFile",
     "Revision",
@@ -212,6 +235,10 @@ __all__ = [
     "SessionListResult",
     "SessionResult",
     "Sessions",
+    "Store",
+    "StoreCheckResult",
+    "StoreDamage",
+    "StoreStatsResult",
     "SyncFailed",
     "SyncPolicy",
     "SyncProgress",

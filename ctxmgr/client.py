@@ -15,6 +15,7 @@ from .core import ClientCore, warn_unclosed
 from .errors import ArgumentError
 from .files import Files
 from .sessions import Session, Sessions
+from .store import Store
 
 __all__ = ["Client"]
 
@@ -108,6 +109,11 @@ class Client:
     def files(self) -> Files:
         """The files of contexts, one by one."""
         return Files(self._core)
+
+    @property
+    def store(self) -> Store:
+        """What is stored as a whole: how much, whether it is whole, and which revisions are kept."""
+        return Store(self._core)
 
     @property
     def sessions(self) -> Sessions:

@@ -10,19 +10,27 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from .errors import ProtocolError
+from .errors import ArgumentError, ProtocolError
 from .results import (
+    AffectedFile,
     Conflict,
     Context,
     ContextBinding,
     ContextFile,
+    ContextStats,
     ContextStatusData,
     FileChange,
     FileVersion,
     PlannedChange,
+    PrunedContext,
+    PruneResult,
     Revision,
     SessionInfo,
+    StoreCheckResult,
+    StoreDamage,
+    StoreStatsResult,
 )
+from .retention import Retention
 
 __all__ = [
     "CreatedSession",
@@ -204,12 +212,28 @@ def _pairs(value: Any, _: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(path), str(reason)) for path, reason in value)
 
 
+def _retention(value: Any, _: Any) -> Retention:
+    try:
+        return Retention.from_wire(value or {})
+    except ArgumentError as error:
+        raise ValueError(str(error)) from error
+
+
+def _pascal(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
+_IN_PASCAL = (
+    *(AffectedFile, ContextStats, PrunedContext, StoreDamage),
+    *(PruneResult, StoreCheckResult, StoreStatsResult),
+)
 _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
+    **{kind: {field.name: _pascal(field.name) for field in attrs.fields(kind)} for kind in _IN_PASCAL},
     Conflict: {field.name: _camel(field.name) for field in attrs.fields(Conflict)},
     ContextStatusData: {field.name: _camel(field.name) for field in attrs.fields(ContextStatusData)},
     Context: {
@@ -314,6 +338,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(str, _strict(str, "", lambda value: isinstance(value, str)))
     converter.register_structure_hook(bool, _strict(bool, False, lambda value: isinstance(value, bool)))
     converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(Retention, _retention)
     converter.register_structure_hook_func(lambda kind: kind == tuple[tuple[str, str], ...], _pairs)
     for kind, names in _WIRE_NAMES.items():
         converter.register_structure_hook(kind, _object(kind, names, converter))

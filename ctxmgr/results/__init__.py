@@ -7,10 +7,20 @@ from .files import ContextFile, FileListResult, FileResult, FileTransferResult, 
 from .history import DiffResult, FileChange, FileVersion, RestoredFile, RestoreResult
 from .response import ApiResponse, ListResult, OperationResult, Result
 from .sessions import BindResult, ContextBinding, ContextBindingsResult, LabelsResult, SessionInfo, SessionListResult
+from .store import (
+    AffectedFile,
+    ContextStats,
+    PrunedContext,
+    PruneResult,
+    StoreCheckResult,
+    StoreDamage,
+    StoreStatsResult,
+)
 from .syncs import ContextPlanResult, ContextSyncResult, PlannedChange
 from .tasks import Conflict, ContextInfoResult, ContextStatusData, SyncProgress, conflicts_of
 
 __all__ = [
+    "AffectedFile",
     "ApiResponse",
     "BindResult",
     "Conflict",
@@ -23,6 +33,7 @@ __all__ = [
     "ContextListResult",
     "ContextPlanResult",
     "ContextResult",
+    "ContextStats",
     "ContextStatusData",
     "ContextSyncResult",
     "DiffResult",
@@ -36,6 +47,8 @@ __all__ = [
     "ListResult",
     "OperationResult",
     "PlannedChange",
+    "PruneResult",
+    "PrunedContext",
     "RestoreResult",
     "RestoredFile",
     "Result",
@@ -43,6 +56,9 @@ __all__ = [
     "RevisionListResult",
     "SessionInfo",
     "SessionListResult",
+    "StoreCheckResult",
+    "StoreDamage",
+    "StoreStatsResult",
     "SyncProgress",
     "conflicts_of",
 ]

@@ -11,6 +11,7 @@ _BINDING = [{"ContextId": "{context}", "Path": "/bound"}]
 
 REQUESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "BindContexts": ({"SessionId": "{session}", "PersistenceDataList": _BINDING},),
+    "CheckStore": ({},),
     "ClearContext": ({"Id": "{context}"},),
     "CreateMcpSession": ({"PersistenceDataList": _BINDING},),
     "DeleteContext": ({"Id": "{context}"},),
@@ -35,14 +36,17 @@ REQUESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "GetLabel": ({"SessionId": "{session}"},),
     "GetSession": ({"SessionId": "{session}"},),
     "GetSessionDetail": ({"SessionId": "{session}"},),
+    "GetStoreStats": ({},),
     "ListContexts": ({"SessionId": "{session}"},),
     "ListRevisions": ({"ContextId": "{context}"}, {"ContextId": "{context}", "Counts": "true"}),
     "ListSession": ({},),
     "ModifyContext": ({"Id": "{context}", "Name": "another"},),
     "PlanSync": ({"SessionId": "{session}"},),
+    "PruneContexts": ({}, {"ContextIds": ["{context}"], "Retention": {"keepLast": 1}}),
     "RefreshSessionIdleTime": ({"SessionId": "{session}"},),
     "ReleaseMcpSession": ({"SessionId": "{session}"},),
     "RestoreContext": ({"Id": "{context}", "Revision": 0},),
+    "SetContextRetention": ({"Id": "{context}"}, {"Id": "{context}", "Retention": {"keepLast": 1}}),
     "SetLabel": ({"SessionId": "{session}", "Labels": {"taken": "over"}},),
     "SyncContext": (
         {"SessionId": "{session}"},

@@ -12,6 +12,7 @@ import click
 __all__ = ["COMMANDS", "load"]
 
 COMMANDS = {
+    "check": "Check that all that is stored is whole.",
     "clear": "Empty a context.",
     "context": "List, create, rename and delete contexts.",
     "diff": "Name what differs between revisions A and B of a context.",
@@ -20,9 +21,11 @@ COMMANDS = {
     "history": "List the revisions of a context, latest first.",
     "info": "Show the last uploads and downloads of DIR.",
     "key": "Create, list and revoke the keys of 'ctxmgr serve'.",
+    "prune": "End old revisions, and give back the room that nothing needs.",
     "restore": "Write what a context holds, or held at a revision, into DIR.",
     "revert": "Make a context again what it was at a revision.",
     "serve": "Serve the contexts of the data folder over HTTP.",
+    "stats": "Show how much is stored, and how much room that saves.",
     "sync": "Bring DIR and a context to the same state.",
 }
 

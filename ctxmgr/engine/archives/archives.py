@@ -50,12 +50,17 @@ class Archives:
         """
         suffix = _OWN if archive.target == PACK else suffix_of(path)
         known = self._cache.load(self._owner, archive.digest, suffix)
-        if known is None:
+        if known is None or not self._is_stored(known):
             known = self._read(path, archive, suffix, check)
             self._cache.keep(self._owner, archive.digest, suffix, known)
         if known.refusal:
             raise ArchiveError(known.refusal)
         return known.members
+
+    def _is_stored(self, known: KnownArchive) -> bool:
+        """Whether the members' content is still there: no revision refers to it, so it is removed now and then."""
+        wanted = {digest for entry in known.members.values() for digest in entry.chunks}
+        return not wanted or not self._content.missing(wanted)
 
     def pack(self, members: Manifest, writer: PackWriter, check: Callable[[], None]) -> Entry:
         """Make a pack, as `bundles.pack`, and remember what is in it."""

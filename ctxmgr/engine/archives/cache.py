@@ -1,7 +1,6 @@
 """What is known of archives that were read once: files that can be removed at any time.
 
-The members' content is stored as that of any file is; who removes chunks from the store that no revision needs has to
-empty this cache first.
+The members' content is stored as that of any file is, but no revision refers to it: it may be gone again.
 """
 
 from __future__ import annotations

@@ -111,5 +111,6 @@ class ContextStore(Protocol):
         Raises:
             HeadMoved: the context has another head by now: plan again on that.
             Interrupted: the task has ended already, or is another node's.
-            ServiceError: ``InvalidContext.NotFound``.
+            ServiceError: ``InvalidContext.NotFound``, or ``InvalidChunk.NotFound`` where an entry refers to a chunk
+                that is not stored.
         """

@@ -26,6 +26,7 @@ from ctxmgr.engine.workspace.locks import held
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
+from ctxmgr.errors import ServiceError
 
 from .changeset import back, located, repacked
 from .conflicts import Conflicts, MergeConflict, of_download, of_upload
@@ -40,6 +41,8 @@ from .task import DOWNLOAD, UPLOAD, Outcome, Task
 __all__ = ["Preview", "Syncs"]
 
 ATTEMPTS = 5
+CONTENT_REMOVED = "InvalidChunk.NotFound"
+"""The code of the error of a commit whose content was stored, and was removed since nothing referred to it."""
 BLOCKED = "what can't be synced is in its place in the workspace: move that away"
 
 
@@ -110,8 +113,9 @@ class Syncs:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 one_sync(task, root, monitor)
-            except WorkspaceChanged:
-                if attempt == ATTEMPTS:
+            except (WorkspaceChanged, ServiceError) as error:
+                again = isinstance(error, WorkspaceChanged) or error.code == CONTENT_REMOVED
+                if attempt == ATTEMPTS or not again:
                     raise
                 monitor.check()
             else:

@@ -90,7 +90,7 @@ def bind(runtime: Runtime, queue: Queue, session: SessionRow, wanted: Sequence[W
         if item.policy.recycle is not None:
             lifecycle.remember(queue.connection, item.context_id, item.policy.recycle)
             if item.policy.recycle.days is not None:
-                runtime.sweeper.begin()
+                runtime.upkeep.sweeper.begin()
         if item.policy.auto_download:
             queued.append(queue.add(session, binding, DOWNLOAD))
     return queued

@@ -73,7 +73,9 @@ def list_revisions(runtime: Runtime, account: str, parameters: Parameters) -> di
         shown = rows[:size]
         counts: dict[int, Tally] = {}
         if shown and parameters.flag("Counts"):
-            counts = comparison.tallies(connection, context_id, shown[-1].number, shown[0].number)
+            numbers = [row.number for row in reversed(shown)]
+            earlier = history.previous(connection, context_id, numbers[0])
+            counts = comparison.tallies(connection, context_id, earlier, numbers)
     following = token_of((shown[-1].number, "")) if len(rows) > size else ""
     described = [_described(row, context.head) for row in shown]
     if parameters.flag("Counts"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctxmgr.service.tasks.runtime import Runtime
 
-from . import contexts, files, filetransfer, history, labels, plans, restore, sessions, sync, urls
+from . import contexts, files, filetransfer, history, labels, plans, restore, sessions, store, sync, urls
 from .parameters import Parameters
 
 __all__ = ["ACTIONS", "Action"]
@@ -17,6 +17,7 @@ Action = Callable[[Runtime, str, Parameters], dict[str, Any]]
 
 ACTIONS: Mapping[str, Action] = {
     "BindContexts": sessions.bind_contexts,
+    "CheckStore": store.check_store,
     "ClearContext": history.clear_context,
     "CreateMcpSession": sessions.create_session,
     "DeleteContext": contexts.delete_context,
@@ -35,6 +36,7 @@ ACTIONS: Mapping[str, Action] = {
     "GetContextFileUploadUrl": urls.upload_url,
     "GetContextInfo": sync.get_context_info,
     "GetLabel": labels.get_label,
+    "GetStoreStats": store.get_store_stats,
     "GetSession": sessions.get_session,
     "GetSessionDetail": sessions.get_session_detail,
     "ListContexts": contexts.list_contexts,
@@ -43,8 +45,10 @@ ACTIONS: Mapping[str, Action] = {
     "ModifyContext": contexts.modify_context,
     "PlanSync": plans.plan_sync,
     "RefreshSessionIdleTime": sessions.refresh_session,
+    "PruneContexts": store.prune_contexts,
     "ReleaseMcpSession": sessions.delete_session,
     "RestoreContext": history.restore_context,
+    "SetContextRetention": store.set_context_retention,
     "SetLabel": labels.set_label,
     "SyncContext": sync.sync_context,
     "UnbindContexts": sessions.unbind_contexts,

@@ -24,6 +24,7 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import repr_digest
 from ctxmgr.reasons import reason
 from ctxmgr.service.catalog import contextfiles, contexts, history
+from ctxmgr.service.catalog.chunkindex import check_stored
 from ctxmgr.service.storage.signing import UPLOAD
 from ctxmgr.service.tasks.runtime import Runtime
 
@@ -261,6 +262,7 @@ class Upload:
         with runtime.catalog.write() as connection:
             contexts.find(connection, self._account, self._context_id)
             check_conditions(self._headers, self._etag_there(connection), reading=False)
+            check_stored(connection, self._account, {self._path: content})
             revision = contextfiles.put(connection, self._context_id, self._path, content, note="file")
         return Stored(revision, size, digest, self._checksums.repr_digest)
 

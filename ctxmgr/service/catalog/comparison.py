@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
@@ -86,8 +88,14 @@ def differences(
     return [each for each in compared if not _same(each)], following
 
 
-def tallies(connection: Connection, context_id: str, first: int, last: int) -> dict[int, Tally]:
-    """Return what each of a context's revisions from one number to another changed; folders are not counted."""
+def tallies(connection: Connection, context_id: str, before: int, numbers: Sequence[int]) -> dict[int, Tally]:
+    """Return what each of a context's revisions changed since the one before it that is kept; folders are not counted.
+
+    Args:
+        before: the number of the revision before the first.
+        numbers: of consecutive ones of those that are kept, in order.
+    """
+    first, last = before + 1, numbers[-1]
     no_folder = and_(files.c.context_id == context_id, files.c.kind != DIRECTORY)
     begun, ended = files.c.rev_from.between(first, last), files.c.rev_to.between(first, last)
     count, volume = func.count(), func.coalesce(func.sum(files.c.size), 0)
@@ -101,11 +109,14 @@ def tallies(connection: Connection, context_id: str, first: int, last: int) -> d
         select(files.c.rev_from, count).where(no_folder, begun, _took_the_place()).group_by(files.c.rev_from)
     )
     changed = {number: int(paths) for number, paths in replaced}
-    found = {}
+    found: dict[int, Tally] = {}
     for number in {*put, *dropped}:
         paths, size = put.get(number, (0, 0))
         both = changed.get(number, 0)
-        found[number] = Tally(paths - both, both, dropped.get(number, 0) - both, size)
+        tally = Tally(paths - both, both, dropped.get(number, 0) - both, size)
+        # What a pruned revision changed came with the next one that is kept.
+        kept = numbers[bisect_left(numbers, number)]
+        found[kept] = Tally(*map(sum, zip(found.get(kept, Tally()), tally, strict=True)))
     return found
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, insert, literal, null, or_, select, upda
 
 from . import contexts
 from .clock import now_ms
+from .contentlock import share
 from .insertion import bulk_insert
 from .schema import contexts as context_rows
 from .schema import files, revisions
@@ -30,6 +31,7 @@ def fork(connection: Connection, account: str, source: Row[Any], name: str, revi
     Raises:
         ServiceError: ``InvalidContext.Duplicate``, or the name is not allowed.
     """
+    share(connection)
     made = contexts.create(connection, account, name)
     fixed: dict[str, Any] = {"context_id": literal(made.id), "rev_from": literal(1), "rev_to": null()}
     copies = select(*(fixed.get(column.name, column) for column in files.columns)).where(
@@ -40,5 +42,5 @@ def fork(connection: Connection, account: str, source: Row[Any], name: str, revi
     connection.execute(insert(files).from_select([column.name for column in files.columns], copies))
     connection.execute(update(context_rows).where(context_rows.c.id == made.id).values(head=1))
     note = f"fork of revision {revision} of {source.name}"
-    bulk_insert(connection, revisions, [(made.id, 1, now_ms(), "", "", note)])
+    bulk_insert(connection, revisions, [(made.id, 1, now_ms(), "", "", note, None)])
     return contexts.find(connection, account, made.id)

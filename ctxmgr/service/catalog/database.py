@@ -27,15 +27,18 @@ from .schema import (
     metadata,
     nodes,
     packs,
+    retired_packs,
     revisions,
     sessions,
     tasks,
 )
-from .sqlite import BUSY, explained, open_engine, refuse_writes
+from .sqlite import BUSY, explained, integrity, open_engine, refuse_writes
 
 __all__ = ["Catalog"]
 
-_OUTLIVING_SESSIONS = frozenset(table.name for table in (contexts, revisions, files, packs, chunks, lifecycles, keys))
+_OUTLIVING_SESSIONS = frozenset(
+    table.name for table in (contexts, revisions, files, packs, retired_packs, chunks, lifecycles, keys)
+)
 
 
 class Catalog:
@@ -104,6 +107,15 @@ class Catalog:
         with self._explained(), forks.transaction(), self._writer.connect() as connection, connection.begin():
             yield connection
 
+    def integrity(self) -> list[str]:
+        """Return what the database itself finds to be damaged in it.
+
+        Raises:
+            CatalogError: it is so damaged that it can't be read.
+        """
+        with self.read() as connection:
+            return integrity(connection)
+
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._reader.dispose()
@@ -140,7 +152,7 @@ class Catalog:
                     if int(found) < ACCOUNT_CHUNKS:
                         give_chunks_to_accounts(connection)
                     metadata.create_all(connection)
-                    for table in (nodes, sessions, tasks):
+                    for table in (chunks, contexts, nodes, revisions, sessions, tasks):
                         _add_columns(connection, table)
                     for index in chunks.indexes:
                         index.create(connection, checkfirst=True)

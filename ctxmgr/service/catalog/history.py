@@ -26,12 +26,15 @@ from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms, timestamp
+from .contentlock import share
 from .insertion import bulk_insert
 from .revisions import head_of, held_head
 from .schema import contexts, files, nodes, revisions, sessions, tasks
 from .tasks import CLEAR
 
 __all__ = ["check_revision", "go_back", "listed", "previous", "revision_at"]
+
+_KEPT = revisions.c.pruned_ms.is_(None)
 
 
 class _Volume(NamedTuple):
@@ -48,25 +51,28 @@ def check_revision(connection: Connection, context_id: str, number: int) -> None
     Raises:
         ServiceError: ``InvalidRevision.NotFound``.
     """
-    named = (revisions.c.context_id == context_id) & (revisions.c.number == number)
+    named = (revisions.c.context_id == context_id) & (revisions.c.number == number) & _KEPT
     if number and connection.execute(select(revisions.c.number).where(named)).first() is None:
         head = head_of(connection, context_id)
-        raise ServiceError(
-            "InvalidRevision.NotFound",
-            f"the context {context_id!r} has no revision {number}: its latest is {head}; list them to see them all",
+        problem = (
+            f"the revision {number} of the context {context_id!r} was pruned, and nothing brings it back: list the "
+            "revisions to see those that are kept, and set the context's retention to keep more of those to come"
+            if number <= head
+            else f"the context {context_id!r} has no revision {number}: its latest is {head}; list them to see them all"
         )
+        raise ServiceError("InvalidRevision.NotFound", problem)
 
 
 def revision_at(connection: Connection, context_id: str, moment_ms: int) -> int:
-    """Return the number of the revision that was a context's latest at a moment.
+    """Return the number of the latest revision that a context had at a moment, of those that are kept.
 
     Args:
         moment_ms: milliseconds since the epoch.
 
     Raises:
-        ServiceError: ``InvalidRevision.NotFound``: there was none yet, or it is none any more.
+        ServiceError: ``InvalidRevision.NotFound``: there was none yet, or none of them is kept.
     """
-    made = (revisions.c.context_id == context_id) & (revisions.c.created_ms <= moment_ms)
+    made = (revisions.c.context_id == context_id) & (revisions.c.created_ms <= moment_ms) & _KEPT
     number: int | None = connection.execute(select(func.max(revisions.c.number)).where(made)).scalar_one()
     if number is None:
         raise ServiceError(
@@ -78,7 +84,7 @@ def revision_at(connection: Connection, context_id: str, moment_ms: int) -> int:
 
 def previous(connection: Connection, context_id: str, number: int) -> int:
     """Return the number of the revision before one; 0, the empty one that each began with, where none is left."""
-    earlier = (revisions.c.context_id == context_id) & (revisions.c.number < number)
+    earlier = (revisions.c.context_id == context_id) & (revisions.c.number < number) & _KEPT
     found: int | None = connection.execute(select(func.max(revisions.c.number)).where(earlier)).scalar_one()
     return found or 0
 
@@ -94,7 +100,7 @@ def listed(connection: Connection, context_id: str, *, before: int | None, size:
         .outerjoin(tasks, tasks.c.id == revisions.c.task_id)
         .outerjoin(sessions, sessions.c.id == tasks.c.session_id)
         .outerjoin(nodes, nodes.c.id == tasks.c.node_id)
-        .where(revisions.c.context_id == context_id)
+        .where(revisions.c.context_id == context_id, _KEPT)
     )
     if before is not None:
         rows = rows.where(revisions.c.number < before)
@@ -113,6 +119,7 @@ def go_back(connection: Connection, task: Task) -> Outcome:
     Raises:
         ServiceError: the context or the revision does not exist any more.
     """
+    share(connection)
     head = held_head(connection, task.context_id)
     check_revision(connection, task.context_id, task.revision)
     number = head + 1
@@ -128,7 +135,7 @@ def go_back(connection: Connection, task: Task) -> Outcome:
     connection.execute(insert(files).from_select([column.name for column in files.columns], _copies(lost, number)))
     connection.execute(update(contexts).where(contexts.c.id == task.context_id).values(head=number, used_ms=now))
     note = CLEAR if task.mode == CLEAR else f"restore of revision {task.revision}"
-    bulk_insert(connection, revisions, [(task.context_id, number, now, task.id, "", note)])
+    bulk_insert(connection, revisions, [(task.context_id, number, now, task.id, "", note, None)])
     return Outcome(number, files=brought.files, deleted=gone.paths, bytes=brought.bytes, progress=done)
 
 

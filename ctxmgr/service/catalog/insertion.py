@@ -1,13 +1,26 @@
-"""Many rows at once into a table."""
+"""Many rows at once into a table, and many values at once into a statement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Table, insert
 
-__all__ = ["bulk_insert", "insert_missing", "insert_or_replace"]
+__all__ = ["BATCH", "batches", "bulk_insert", "insert_missing", "insert_or_replace"]
+
+_Item = TypeVar("_Item")
+
+BATCH: Final = 500
+"""Below every database's limit on a statement's parameters."""
+
+
+def batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Cut items into lists that a statement can take as parameters."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
 
 
 def bulk_insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

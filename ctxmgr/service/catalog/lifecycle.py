@@ -74,11 +74,17 @@ def sweep(catalog: Catalog, now: int, retries: Retries) -> int:
 
 
 class Sweeper:
-    """A thread that sweeps now and then; there is none until it is needed."""
+    """A thread that does a job now and then; there is none until it is needed."""
 
-    def __init__(self, job: Callable[[], None]) -> None:
-        """Sweep by a job; what it raises is logged, and it is tried again the next time."""
+    def __init__(self, job: Callable[[], object], work: str) -> None:
+        """Sweep by a job; what it raises is logged, and it is tried again the next time.
+
+        Args:
+            job: does the work.
+            work: what can't be done when it fails, as ``recycle files``.
+        """
         self._job = job
+        self._work = work
         self._stopped = threading.Event()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -103,7 +109,7 @@ class Sweeper:
                 self._job()
             except Exception as error:
                 if not self._stopped.is_set():
-                    logger.warning("can't recycle files whose time is over: %s", reason(error))
+                    logger.warning("can't %s: %s", self._work, reason(error))
             self._stopped.wait(SECONDS_BETWEEN_SWEEPS)
 
 

@@ -13,6 +13,7 @@ from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.policy.mounts import ancestors, context_prefix
 
 from .clock import now_ms
+from .contentlock import share
 from .contexts import missing
 from .insertion import bulk_insert
 from .schema import contexts, files, revisions
@@ -144,9 +145,12 @@ def commit(
 def begin(connection: Connection, context_id: str, head: int) -> int:
     """Move a context's head on to the next revision, whose rows are yet to be written, and return its number.
 
+    No content is removed until the transaction ends.
+
     Raises:
         HeadMoved, ServiceError: as ``commit``.
     """
+    share(connection)
     moved = update(contexts).where(contexts.c.id == context_id, contexts.c.head == head)
     if connection.execute(moved.values(head=head + 1, used_ms=now_ms())).rowcount != 1:
         head_of(connection, context_id)
@@ -179,7 +183,7 @@ def record(
     connection: Connection, context_id: str, number: int, *, task_id: str, note: str, workspace: str = ""
 ) -> None:
     """Record a revision whose rows were written."""
-    bulk_insert(connection, revisions, [(context_id, number, now_ms(), task_id, workspace, note)])
+    bulk_insert(connection, revisions, [(context_id, number, now_ms(), task_id, workspace, note, None)])
 
 
 def uploaded_since(

@@ -31,15 +31,17 @@ __all__ = [
     "nodes",
     "pack_proofs",
     "packs",
+    "retired_packs",
     "revisions",
     "sessions",
     "tasks",
 ]
 
-SCHEMA = 5
+SCHEMA = 6
 """2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
 chunks to accounts, and stores them compressed; 5 added
-the columns of sessions and nodes that have a default, and chunks_at."""
+the columns of sessions and nodes that have a default, and chunks_at; 6 prunes: it added retired_packs, and what says
+which revisions are kept and which chunks are about to go."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -59,6 +61,7 @@ contexts = Table(
     Column("head", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),
+    Column("retention", Text, nullable=False, server_default=""),
     UniqueConstraint("account", "name"),
 )
 revisions = Table(
@@ -70,6 +73,7 @@ revisions = Table(
     Column("task_id", String(64), nullable=False),
     Column("workspace", String(64), nullable=False),
     Column("note", Text, nullable=False),
+    Column("pruned_ms", BigInteger),
 )
 files = Table(
     "files",
@@ -113,9 +117,18 @@ chunks = Table(
     Column("offset", BigInteger, nullable=False),
     Column("stored", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),
+    Column("condemned_ms", BigInteger),
     # Who asks for the bytes at a place has to have a chunk exactly there.
     Index("chunks_at", "account", "pack_id", "offset"),
     sqlite_with_rowid=False,
+)
+# Packs in which nothing lies any more, until nobody can be reading them.
+retired_packs = Table(
+    "retired_packs",
+    metadata,
+    Column("pack_id", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger, nullable=False),
 )
 # The stamps of packs that were stored, or read and found whole: what has another one since is to be read again.
 pack_proofs = Table(

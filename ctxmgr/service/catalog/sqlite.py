@@ -15,7 +15,7 @@ from sqlalchemy.exc import StatementError
 
 from .errors import CatalogError
 
-__all__ = ["BUSY_TIMEOUT_MS", "BUSY", "explained", "open_engine", "refuse_writes"]
+__all__ = ["BUSY_TIMEOUT_MS", "BUSY", "explained", "integrity", "open_engine", "refuse_writes"]
 
 BUSY_TIMEOUT_MS = 30_000
 BUSY: Final = "ServiceUnavailable.Busy"
@@ -70,6 +70,14 @@ def refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
         connection.set_authorizer(authorize)
 
     engine.dispose()
+
+
+def integrity(connection: Connection) -> list[str]:
+    """Return what SQLite finds to be damaged in the database."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [str(problem) for problem in found if problem != "ok"]
 
 
 def explained(error: StatementError, path: Path, unwritable: str) -> CatalogError:

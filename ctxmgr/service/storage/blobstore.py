@@ -126,6 +126,22 @@ class BlobStore:
         except (OSError, BaseError) as error:
             raise ContentError(f"pack {name} can't be looked at: {_first_line(error)}") from error
 
+    def delete(self, name: str) -> None:
+        """Remove a pack; one that is not there is fine.
+
+        Raises:
+            ContentError: it can't be removed.
+        """
+        try:
+            if self._folder is None:
+                obstore.delete(self._store, _key(name))
+            else:
+                (self._folder / _key(name)).unlink(missing_ok=True)
+        except FileNotFoundError:
+            return
+        except (OSError, BaseError) as error:
+            raise ContentError(f"pack {name} can't be removed: {_first_line(error)}") from error
+
     def read(self, name: str, start: int, end: int) -> memoryview:
         """Read the bytes of a pack from ``start`` to ``end``, exclusive.
 

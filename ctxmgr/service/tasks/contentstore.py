@@ -7,6 +7,7 @@ that it costs one look at each pack to know that nothing is lost.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 
 from ctxmgr.engine.content.packs import Located, SealedPack
@@ -35,12 +36,14 @@ class CatalogContentStore:
         damaged = self._damaged_among(holders)
         if not damaged and known == len(wanted):
             return set()
-        places = self._index.locate(wanted) if known else {}
+        places = self._index.locate(wanted, reliable=True) if known else {}
         return {digest for digest in wanted if digest not in places or places[digest].pack in damaged}
 
     def put(self, pack: SealedPack) -> None:
-        self._packs.put(pack.name, pack.data)
-        self._index.add(pack, self._packs.stamp(pack.name))
+        stored = False
+        while not stored:
+            self._packs.put(pack.name, pack.data)
+            stored = self._index.add(pack, partial(self._packs.stamp, pack.name))
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return self._index.locate(digests)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ctxmgr.engine.manifest.entries import Entry
+from ctxmgr.engine.manifest.entries import Entry, absolute
 from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.projection import Origins
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.service.catalog import revisions, sessions, tasks
+from ctxmgr.service.catalog.chunkindex import check_stored
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.origins import read_origins
@@ -27,6 +29,7 @@ class CatalogContextStore:
     def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
         self.content = CatalogContentStore(catalog, packs, account)
         self._catalog = catalog
+        self._account = account
 
     def start(self, task: Task) -> None:
         with self._catalog.write() as connection:
@@ -60,7 +63,11 @@ class CatalogContextStore:
         return self.content.missing(referred_to)
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
+        put = {
+            absolute(os.fsencode(change.mount), path): each for change in changes for path, each in change.put.items()
+        }
         with self._catalog.write() as connection:
+            check_stored(connection, self._account, put)
             for change in changes:
                 head = revisions.commit(
                     connection,

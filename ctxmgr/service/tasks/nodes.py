@@ -59,6 +59,12 @@ class Node:
             # One whose lock can't be tried must not keep the tasks of the others running for ever.
             self._retries.each(others, self._end_if_dead)
 
+    def others(self) -> bool:
+        """Whether other processes use the same data folder; one about which that can't be told counts."""
+        self.end_dead_ones(wait=True)
+        with self._catalog.read() as connection:
+            return connection.execute(select(nodes.c.id).where(nodes.c.id != self.id).limit(1)).first() is not None
+
     def leave(self, settle: Callable[[Connection], None]) -> None:
         """Forget this node.
 

@@ -14,7 +14,6 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
@@ -22,24 +21,24 @@ from ctxmgr.engine.sync.task import Progress, Task, TaskInterrupted
 from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import DataFolderError, ServiceError
 from ctxmgr.reasons import reason
-from ctxmgr.service.catalog import history, lifecycle, tasks
-from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.care.care import Care
+from ctxmgr.service.catalog import history, tasks
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.signing import Signer, load_key
 from ctxmgr.service.storage.staging import Staging
 from ctxmgr.workers import Workers
 
-from . import cleanup, resuming
+from . import resuming
 from .contextstore import CatalogContextStore
 from .leases import Leases
 from .nodes import Node
 from .questions import Questions
 from .resuming import Queued
 from .taskqueue import Queue
+from .upkeep import Upkeep
 from .watch import Listeners
 
 __all__ = ["Runtime"]
@@ -74,7 +73,7 @@ class Runtime:
         self.node = node
         self._packs = BlobStore.open(folder.blobs)
         self._stores: dict[str, CatalogContextStore] = {}
-        self._archives = ArchiveCache(folder.archives)
+        self.care = Care(catalog, self._packs, folder.locks, lambda: not self._live and not node.others())
         self.listeners = Listeners()
         self.leases = Leases(catalog, self.listeners)
         self.questions = Questions(self.listeners)
@@ -84,9 +83,7 @@ class Runtime:
         self.resumes = resumes
         self.roots: Mapping[str, Sequence[str]] | None = None
         self.observers: list[Callable[[str], None]] = []
-        self.sweeper = lifecycle.Sweeper(self._sweep)
-        self._sweeps = Retries("recycle files of the context {} whose time is over")
-        self._cleanup = cleanup.Cleanup(catalog, folder)
+        self.upkeep = Upkeep(catalog, folder, self.care, serves=resumes)
         self._workers = Workers(workers, "ctxmgr-sync")
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}
@@ -233,7 +230,7 @@ class Runtime:
                 self.closed = True
             atexit.unregister(self._at_exit)
             self._workers.close()
-            self.sweeper.stop()
+            self.upkeep.stop()
             self.leases.stop()
             if not self._workers.wait(grace):
                 for monitor in list(self._live.values()):
@@ -326,18 +323,11 @@ class Runtime:
                 logger.warning("can't note in the catalog that task %s failed: %s", task_id, reason(problem))
                 self._unrecorded[task_id] = error
 
-    def _sweep(self) -> None:
-        lifecycle.sweep(self.catalog, now_ms(), self._sweeps)
-
     def _clean_up(self) -> None:
         if self.folder.unwritable:
             return
         try:
-            self._cleanup.run()
-            self._archives.forget_old()
-            with self.catalog.read() as connection:
-                if lifecycle.has_rules(connection):
-                    self.sweeper.begin()
+            self.upkeep.run()
         except Exception as error:
             if not self.closed:
                 logger.warning("can't remove what ended sessions left behind: %s", reason(error))

@@ -21,6 +21,7 @@ from ctxmgr.engine.sync.task import Progress, TaskInterrupted
 from ctxmgr.errors import ServiceError
 from ctxmgr.nodewire.objects import outcome_of
 from ctxmgr.service.catalog import revisions, sessions, tasks
+from ctxmgr.service.catalog.chunkindex import check_stored
 from ctxmgr.service.storage.staging import is_name
 from ctxmgr.service.tasks.runtime import Runtime
 
@@ -164,6 +165,7 @@ def _write(connection: Connection, row: Row[Any], blocks: Blocks, head: int) -> 
         number = revisions.begin(connection, row.context_id, number)
         for block in change:
             put = dict(block.put)
+            check_stored(connection, row.account, put)
             try:
                 revisions.write(
                     connection,

@@ -342,6 +342,17 @@ class TestCommit:
         store.commit(running, [], head=7, outcome=Outcome(7, nothing_to_sync=True))
         assert (keeper.row(running)["status"], keeper.row(running)["nothing_to_sync"]) == ("Success", True)
 
+    def test_an_entry_refers_to_no_chunk_that_is_not_stored(
+        self, store: ContextStore, another: ContextStore, context: str, running: Task
+    ) -> None:
+        theirs = stored(another, b"what only another account has stored")
+        whole = change({b"a": A}), change({b"theirs": theirs}, mount="/sub")
+        with pytest.raises(ServiceError, match="theirs") as refused:
+            store.commit(running, whole, head=0)
+        assert refused.value.code == "InvalidChunk.NotFound"
+        assert theirs.chunks[0].hex() in refused.value.message
+        assert held(store, context) == (0, {})
+
     def test_a_context_that_was_deleted_is_not_made_again(
         self, store: ContextStore, keeper: Keeper, context: str, running: Task
     ) -> None:

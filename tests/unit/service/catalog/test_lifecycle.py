@@ -135,7 +135,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
         swept.set()
         return int(count)
 
-    monkeypatch.setattr("ctxmgr.service.tasks.runtime.now_ms", later)
+    monkeypatch.setattr("ctxmgr.service.tasks.upkeep.now_ms", later)
     monkeypatch.setattr(recycling, "sweep", sweep_and_tell)
     again = ContextService.open(tmp_path / "data")
     try:
@@ -148,7 +148,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
 def test_no_thread_is_made_where_nothing_is_ever_recycled(door: Door, tmp_path: Path) -> None:
     kept(door, tmp_path / "w", {"a": "1"}, **recycle("Forever"))
     door.service.close()
-    assert door.service._runtime.sweeper._thread is None
+    assert door.service._runtime.upkeep.sweeper._thread is None
 
 
 def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -162,7 +162,7 @@ def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, capl
             raise OSError("the disk is full")
         done.set()
 
-    sweeper = Sweeper(job)
+    sweeper = Sweeper(job, "sweep")
     sweeper.begin()
     sweeper.begin()
     assert done.wait(30)

@@ -64,7 +64,7 @@ def test_one_session_that_cant_be_cleaned_up_keeps_no_other_account_waiting(
     told = [message for message in caplog.messages if "held by a mount" in message]
     assert [bad in message for message in told] == [True]
     monkeypatch.undo()
-    monkeypatch.setattr(door.service._runtime._cleanup._retries, "_clock", lambda: math.inf)
+    monkeypatch.setattr(door.service._runtime.upkeep.cleanup._retries, "_clock", lambda: math.inf)
     cleaned(door)
     assert not roots[0].exists()
 

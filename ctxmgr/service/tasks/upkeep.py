@@ -1,0 +1,69 @@
+"""What a runtime does by itself now and then: it removes what is left behind, recycles files, and prunes."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from ctxmgr.engine.archives.cache import ArchiveCache
+from ctxmgr.service.care.care import Care
+from ctxmgr.service.catalog import lifecycle
+from ctxmgr.service.catalog.clock import now_ms
+from ctxmgr.service.catalog.database import Catalog
+from ctxmgr.service.catalog.retries import Retries
+from ctxmgr.service.storage.datafolder import DataFolder
+
+from .cleanup import Cleanup
+
+__all__ = ["Upkeep"]
+
+SECONDS_WITHOUT_CARE = 600.0
+"""A process that ends sooner is a command, and leaves it to services to prune what is stored."""
+
+
+class Upkeep:
+    """The upkeep of a data folder by one process.
+
+    Attributes:
+        archives: what is known of archives.
+        cleanup: removes what ended sessions leave behind.
+        sweeper: recycles files whose time is over.
+        caretaker: prunes what is stored.
+    """
+
+    def __init__(self, catalog: Catalog, folder: DataFolder, care: Care, *, serves: bool) -> None:
+        """Begin with nothing to do.
+
+        Args:
+            catalog, folder, care: what to keep up.
+            serves: this process is a service, and not one of which nobody knows how long it stays.
+        """
+        self.archives = ArchiveCache(folder.archives)
+        self.cleanup = Cleanup(catalog, folder)
+        self.caretaker = lifecycle.Sweeper(care.run_if_due, "prune what is stored")
+        self.sweeper = lifecycle.Sweeper(
+            partial(_sweep, catalog, Retries("recycle files of the context {} whose time is over")),
+            "recycle files whose time is over",
+        )
+        self._catalog = catalog
+        self._serves = serves
+        self._begun = time.monotonic()
+
+    def run(self) -> None:
+        """Remove what is left behind, and begin whatever else there is to do."""
+        self.cleanup.run()
+        self.archives.forget_old()
+        with self._catalog.read() as connection:
+            if lifecycle.has_rules(connection):
+                self.sweeper.begin()
+        if self._serves or time.monotonic() - self._begun > SECONDS_WITHOUT_CARE:
+            self.caretaker.begin()
+
+    def stop(self) -> None:
+        """Do no more, and wait a moment for what is under way."""
+        self.sweeper.stop()
+        self.caretaker.stop()
+
+
+def _sweep(catalog: Catalog, retries: Retries) -> None:
+    lifecycle.sweep(catalog, now_ms(), retries)
