@@ -20,7 +20,7 @@ try:
 except ImportError:  # it comes with the extra `local`
     _blake3 = None  # type: ignore[assignment,misc]
 
-__all__ = ["Arrival", "Departure", "repr_digest", "sha256_of", "wanted"]
+__all__ = ["Arrival", "Departure", "content_digest", "is_intact", "repr_digest", "sha256_of", "wanted"]
 
 _STEP = 1 << 20
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")
@@ -40,6 +40,20 @@ def sha256_of(header: str) -> bytes:
     """
     found = _SHA256.search(header)
     return _base64(found[1], 32) if found else b""
+
+
+def content_digest(body: bytes) -> str:
+    """Return the header ``Content-Digest`` of a message (RFC 9530)."""
+    return repr_digest(hashlib.sha256(body).digest())
+
+
+def is_intact(body: bytes, told: str) -> bool:
+    """Whether a message is the one that its header ``Content-Digest`` is of; one that has none may be anything."""
+    try:
+        digest = sha256_of(told)
+    except ValueError:
+        return False
+    return not digest or digest == hashlib.sha256(body).digest()
 
 
 def wanted() -> dict[str, str]:

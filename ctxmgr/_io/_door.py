@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from ctxmgr.config import Config
+from ctxmgr.filedigests import content_digest
 from ctxmgr.patience import LEAST_MOVED, Patience
 from ctxmgr.protocol import Answer, Reply, read_answer
 
@@ -44,7 +45,8 @@ class DoorWire(HttpWire):
             TransportError: there was no answer.
         """
         config = self._config
-        prepared = self._prepare(f"{config.endpoint}{path}", self._addressed, body)
+        headers = {**self._addressed, "Content-Digest": content_digest(body)}
+        prepared = self._prepare(f"{config.endpoint}{path}", headers, body)
         patience = Patience(wait, renewed_by=LEAST_MOVED)
         timeout = (config.connect_timeout, wait)
         try:

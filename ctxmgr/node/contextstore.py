@@ -17,6 +17,7 @@ from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
 from ctxmgr.nodewire.objects import blocks_of, outcome_message
 
+from .commitsize import fitted
 from .content import HttpContentStore, digests_in
 from .door import Door
 from .manifests import Known, Manifests
@@ -98,7 +99,7 @@ class HttpContextStore:
         packed = b"".join(nodewire.pack_blocks(blocks_of(changes))) if changes else b""
         conflicts = (task.conflicts if outcome is None else outcome.conflicts).values()
         told = None if outcome is None else outcome_message(outcome)
-        message = nodewire.Commit(task.node_id, task.id, head, outcome=told, **conflicts)
+        message = fitted(nodewire.Commit(task.node_id, task.id, head, outcome=told, **conflicts))
 
         def send(data: bytes, staged: str) -> None:
             self._door.call(msgspec.structs.replace(message, changes=data, staged=staged), nodewire.Done)

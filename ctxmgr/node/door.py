@@ -15,6 +15,7 @@ from ctxmgr import nodewire
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.sync.task import TaskInterrupted
 from ctxmgr.errors import ProtocolError, ServiceError, TransportError
+from ctxmgr.filedigests import is_intact
 from ctxmgr.patience import unpacked
 from ctxmgr.protocol import Answer, Reply
 from ctxmgr.retry import retry_after
@@ -136,13 +137,15 @@ class Door:
 
     def _once(self, message: nodewire.Message, wait: float) -> bytes:
         reply = self._wire.post(f"/node/{_NAMES[type(message)]}", nodewire.encode(message), wait)
+        if not is_intact(reply.body, reply.headers.get("Content-Digest", "")):
+            raise ProtocolError("the answer was damaged on the way", http_status=reply.status)
         if reply.status == 200 and reply.headers.get("Content-Type", "").startswith(_CONTENT_TYPES):
             try:
                 return unpacked(reply.body, reply.headers.get("Content-Encoding", ""))
             except ValueError as error:
                 raise ProtocolError(f"the answer can't be read: {error}") from None
         answer = self._wire.read_refusal(reply)
-        if reply.status in _PASSING:
+        if reply.status in _PASSING or answer.code == nodewire.DAMAGED:
             raise ProtocolError(answer.error_message, http_status=reply.status, retry_after=answer.retry_after)
         raise _refusal(answer)
 

@@ -41,7 +41,7 @@ class Staging:
         Raises:
             ServiceError: it is refused, or the service has not got it although it was sent.
         """
-        if len(data) + room <= self._piece_bytes:
+        if not data or len(data) + room <= self._piece_bytes:
             send(data, "")
             return
         name = name or blake3(data).hexdigest()

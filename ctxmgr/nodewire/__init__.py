@@ -21,6 +21,7 @@ from .limits import (
     ACCEPTED_BLOCK,
     CONTENT,
     CONTENT_TYPE,
+    DAMAGED,
     HEAD_MOVED,
     MAX_BODY,
     MAX_DIGESTS,
@@ -54,6 +55,7 @@ from .tasks import Commit, Fail, OutcomeMessage, PolicyOf, PolicyText, Report, R
 __all__ = [
     "VERSION",
     "CONTENT_TYPE",
+    "DAMAGED",
     "MAX_BODY",
     "PIECE_BYTES",
     "READ_BYTES",

@@ -8,6 +8,7 @@ __all__ = [
     "ACCEPTED_BLOCK",
     "CONTENT",
     "CONTENT_TYPE",
+    "DAMAGED",
     "HEAD_MOVED",
     "MAX_BODY",
     "MAX_DIGESTS",
@@ -41,5 +42,7 @@ ACCEPTED_BLOCK: Final = 64 << 20
 HEAD_MOVED: Final = "Head.Moved"
 TASK_INTERRUPTED: Final = "Task.Interrupted"
 NODE_CONFLICT: Final = "Node.Conflict"
+DAMAGED: Final = "InvalidRequest.Damaged"
+"""The code for a message that is not the one its header ``Content-Digest`` is of: to be sent again."""
 CONTENT: Final = "Content.Unusable"
 """The code of an engine's ``ContentError``: stored content is missing or damaged, or can't be stored."""

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from ctxmgr import nodewire
+from ctxmgr.filedigests import content_digest
 from ctxmgr.testing import Service
 
 from .asking import PATIENCE, Asker, Waiting, connect, entries, until
@@ -32,6 +33,15 @@ class TestDoor:
     def test_a_call_that_there_is_not_is_not_found(self, node: SpeakingNode) -> None:
         response = node.post("fly", b"\x80")
         assert (response.status_code, response.json()["Code"]) == (404, "InvalidPath.NotFound")
+
+    def test_a_message_that_was_damaged_on_the_way_is_refused_and_answers_can_be_compared(
+        self, node: SpeakingNode
+    ) -> None:
+        hello = nodewire.encode(nodewire.Hello())
+        told = node.post("hello", hello, **{"Content-Digest": content_digest(hello)})
+        assert (told.status_code, told.headers["Content-Digest"]) == (200, content_digest(told.content))
+        refusal = node.post("hello", hello, **{"Content-Digest": content_digest(b"another")})
+        assert (refusal.status_code, refusal.json()["Code"]) == (400, nodewire.DAMAGED)
 
     def test_only_post_is_for_this(self, ctxmgr_service: Service) -> None:
         response = requests.get(f"{ctxmgr_service.endpoint}/node/hello", timeout=PATIENCE)

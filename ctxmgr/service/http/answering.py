@@ -59,6 +59,7 @@ class HttpAnswer:
     caller: Caller | None = None
     parked: bool = False
     kind: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Answering:

@@ -8,6 +8,7 @@ from functools import partial
 
 from ctxmgr import nodewire
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import content_digest, is_intact
 from ctxmgr.service.api.envelope import failure, new_request_id
 from ctxmgr.service.api.nodes.registry import ANSWERING, CALLS, STORING, OpenedCall
 from ctxmgr.service.contextservice import ContextService
@@ -15,7 +16,7 @@ from ctxmgr.service.contextservice import ContextService
 from .access import Caller
 from .accessrecord import AccessRecord
 from .answering import NODE_ANSWER_THREADS, Answering, HttpAnswer
-from .bodies import Gone, gone, read_body
+from .bodies import Gone, Refused, gone, read_body
 from .faults import Dropped
 from .metrics import node_action
 from .outflow import Outlet
@@ -52,7 +53,7 @@ class NodeDoor:
         """Take one call.
 
         Raises:
-            Refused: its body is too large.
+            Refused: its body is too large, or was damaged on the way.
             Gone: the node has gone.
             Broken: it does not read.
         """
@@ -60,6 +61,8 @@ class NodeDoor:
         key = bearer(headers.get("authorization", ""))
         body = await read_body(headers, receive, most=nodewire.MAX_BODY, advice=_ADVICE)
         record.received = len(body)
+        if not is_intact(body, headers.get("content-digest", "")):
+            raise Refused(400, ServiceError(nodewire.DAMAGED, "the message was damaged on the way: send it again"))
         dropped = await self._interfered(record.action)
         if call in ANSWERING:
             await self._answer_much(call, key, body, send, record, dropped=dropped)
@@ -74,7 +77,7 @@ class NodeDoor:
         if dropped:
             raise Dropped
         _note(record, answer)
-        await send_answer(send, answer.status, answer.body, kind=answer.kind)
+        await send_answer(send, answer.status, answer.body, kind=answer.kind, headers=answer.headers)
 
     async def _answered(self, call: str, key: str, body: bytes, leaving: asyncio.Future[None]) -> HttpAnswer | None:
         threads = self._answering.node_stores if call in STORING else self._answering.nodes
@@ -98,7 +101,7 @@ class NodeDoor:
             send.release(holding)
             raise Dropped
         _note(record, answer)
-        told = [("content-type", answer.kind), ("content-length", str(len(answer.body)))]
+        told = [("content-type", answer.kind), ("content-length", str(len(answer.body))), *answer.headers]
         try:
             await send_head(send, answer.status, told)
         except BaseException:
@@ -141,7 +144,8 @@ def _made(call: str, opened: OpenedCall, caller: Caller, *, parked: bool = False
     except ServiceError as error:
         return _refusal(error, caller, parked=parked)
     kind = _BYTES if call == nodewire.READ else nodewire.CONTENT_TYPE
-    return HttpAnswer(200, body, "ok", new_request_id(), caller, parked, kind)
+    digest = (("content-digest", content_digest(body)),)
+    return HttpAnswer(200, body, "ok", new_request_id(), caller, parked, kind, digest)
 
 
 def _refusal(error: ServiceError, caller: Caller | None = None, *, parked: bool = False) -> HttpAnswer:

@@ -10,6 +10,7 @@ from ctxmgr import nodewire
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.sync.task import TaskInterrupted
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import content_digest
 from ctxmgr.node.door import Door, Unreachable
 from ctxmgr.protocol import Reply
 from tests.support.scriptedwire import Script, ScriptedWire, lost, refusing, said, unsent
@@ -41,8 +42,17 @@ def called(*answers: Script, message: nodewire.Message = START, patience: float 
 class TestSendingAgain:
     @pytest.mark.parametrize(
         "failure",
-        [lost(), unsent(), PROXY, refusing("ServiceUnavailable", 503), refusing("Throttling", 429), said(b"\xc1")],
-        ids=["lost", "unsent", "proxy", "closed", "throttled", "garbled"],
+        [
+            lost(),
+            unsent(),
+            PROXY,
+            refusing("ServiceUnavailable", 503),
+            refusing("Throttling", 429),
+            refusing(nodewire.DAMAGED, 400),
+            said(b"\xc1"),
+            Reply(200, {"Content-Type": nodewire.CONTENT_TYPE, "Content-Digest": content_digest(b"")}, b"\x80"),
+        ],
+        ids=["lost", "unsent", "proxy", "closed", "throttled", "damaged there", "garbled", "damaged here"],
     )
     def test_what_may_pass_is_sent_again(self, failure: Script) -> None:
         assert len(called(failure, failure, DONE).asked) == 3
