@@ -262,7 +262,7 @@ class Upload:
         with runtime.catalog.write() as connection:
             contexts.find(connection, self._account, self._context_id)
             check_conditions(self._headers, self._etag_there(connection), reading=False)
-            check_stored(connection, self._account, {self._path: content})
+            check_stored(connection, self._account, [(self._path, content)])
             revision = contextfiles.put(connection, self._context_id, self._path, content, note="file")
         return Stored(revision, size, digest, self._checksums.repr_digest)
 

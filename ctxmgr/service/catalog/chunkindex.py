@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_
+from sqlalchemy import Connection, LargeBinary, Select, bindparam, delete, func, literal, select, tuple_
 
 from ctxmgr.engine.content.packs import Located, SealedPack
-from ctxmgr.engine.manifest.entries import Manifest, show
+from ctxmgr.engine.manifest.entries import Entry, show
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms
@@ -21,7 +22,23 @@ __all__ = ["CatalogChunkIndex", "check_stored", "record_pack"]
 Stamp = tuple[int, int]
 """What shows that a pack is unchanged: its size, and the time of its last change."""
 
-_RELIABLE = chunks.c.condemned_ms.is_(None)
+_DIGEST: Final = 32
+_DIGESTS_AT_ONCE: Final = 10_000
+
+# Digests come joined, and the database cuts them: a parameter for each would cost several times the answer.
+_first = select(literal(1).label("at")).cte("asked", recursive=True)
+_asked = _first.union_all(select(_first.c.at + _DIGEST).where(_first.c.at + _DIGEST < bindparam("size")))
+_digest = func.substr(bindparam("digests", type_=LargeBinary), _asked.c.at, _DIGEST, type_=LargeBinary)
+_found = _asked.join(chunks, (chunks.c.account == bindparam("account")) & (chunks.c.digest == _digest))
+
+_COUNT: Final = select(func.count()).select_from(_found)
+_PLACES: Final = select(
+    chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored, chunks.c.length
+).select_from(_found)
+# What is about to be removed, since no revision refers to it, counts as not there for who would rely on it.
+_RELIABLE: Final = chunks.c.condemned_ms.is_(None)
+_RELIABLE_PLACES: Final = _PLACES.where(_RELIABLE)
+_HOLDERS: Final = select(chunks.c.pack_id, func.count()).select_from(_found).where(_RELIABLE).group_by(chunks.c.pack_id)
 
 
 class CatalogChunkIndex:
@@ -41,13 +58,12 @@ class CatalogChunkIndex:
         Returns:
             False where the pack is not there any more: whoever removes packs took it for an old one. Store it again.
         """
+        rows = sorted(pack.rows)
         with self._catalog.write() as connection:
             if not record_pack(connection, pack, stamp):
                 return False
-            placed = [
-                (self._account, digest, pack.name, offset, stored, length, None)
-                for digest, offset, stored, length in pack.rows
-            ]
+            # In the order of the index, neighbours come on the same page.
+            placed = [(self._account, digest, pack.name, *place, None) for digest, *place in rows]
             insert_or_replace(connection, chunks, placed)
             return True
 
@@ -72,13 +88,10 @@ class CatalogChunkIndex:
         """
         found: set[str] = set()
         known = 0
-        counted = select(chunks.c.pack_id, func.count()).group_by(chunks.c.pack_id)
         with self._catalog.read() as connection:
-            # In order, neighbours lie on the same page.
-            for batch in batches(sorted(digests)):
-                for pack, count in connection.execute(counted.where(self._are(batch), _RELIABLE)):
-                    found.add(pack)
-                    known += count
+            for pack, count in _answers(connection, _HOLDERS, self._account, digests):
+                found.add(pack)
+                known += count
         return found, known
 
     def locate(self, digests: Collection[bytes], *, reliable: bool = False) -> dict[bytes, Located]:
@@ -88,15 +101,10 @@ class CatalogChunkIndex:
             digests: the chunks.
             reliable: leave out those that are about to be removed, since no revision refers to them.
         """
-        found: dict[bytes, Located] = {}
-        placed = select(chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored, chunks.c.length)
-        if reliable:
-            placed = placed.where(_RELIABLE)
+        places = _RELIABLE_PLACES if reliable else _PLACES
         with self._catalog.read() as connection:
-            for batch in batches(digests):
-                for digest, *place in connection.execute(placed.where(self._are(batch))):
-                    found[digest] = Located(*place)
-        return found
+            rows = _answers(connection, places, self._account, digests)
+            return {digest: Located(pack, offset, stored, length) for digest, pack, offset, stored, length in rows}
 
     def has_at(self, places: Collection[tuple[str, int, int]]) -> bool:
         """Whether the account has a chunk at each of some places: a pack, an offset, and the bytes it takes there."""
@@ -115,36 +123,39 @@ class CatalogChunkIndex:
         with self._catalog.read() as connection:
             return connection.execute(select(chunks.c.digest).where(of_pack).limit(1)).first() is not None
 
-    def _are(self, digests: Collection[bytes]) -> ColumnElement[bool]:
-        return (chunks.c.account == self._account) & chunks.c.digest.in_(digests)
 
-
-def check_stored(connection: Connection, account: str, entries: Manifest) -> None:
+def check_stored(connection: Connection, account: str, entries: Collection[tuple[bytes, Entry]]) -> None:
     """Refuse entries of which an account has not stored all chunks: nobody gets content by knowing its name.
 
     Args:
         connection: the write transaction in which a context comes to refer to them; until it ends, none is removed.
         account: the context's.
-        entries: by path.
+        entries: each with its path.
 
     Raises:
         ServiceError: ``InvalidChunk.NotFound``.
     """
     share(connection)
-    wanted = sorted({digest for entry in entries.values() for digest in entry.chunks})
-    for batch in batches(wanted):
-        among = (chunks.c.account == account) & chunks.c.digest.in_(batch)
-        if connection.execute(select(func.count()).where(among)).scalar_one() == len(batch):
-            continue
-        lacking = set(batch).difference(connection.execute(select(chunks.c.digest).where(among)).scalars())
-        for path, entry in entries.items():
-            for digest in entry.chunks:
-                if digest in lacking:
-                    raise ServiceError(
-                        "InvalidChunk.NotFound",
-                        f"the content of {show(path)} is not stored: this account has no chunk {digest.hex()}; "
-                        "store it, and sync again",
-                    )
+    wanted = {digest for _, entry in entries for digest in entry.chunks}
+    if sum(count for (count,) in _answers(connection, _COUNT, account, wanted)) == len(wanted):
+        return
+    stored = {digest for digest, *_ in _answers(connection, _PLACES, account, wanted)}
+    for path, entry in entries:
+        for digest in entry.chunks:
+            if digest not in stored:
+                raise ServiceError(
+                    "InvalidChunk.NotFound",
+                    f"the content of {show(path)} is not stored: this account has no chunk {digest.hex()}; "
+                    "store it, and sync again",
+                )
+
+
+def _answers(connection: Connection, question: Select[Any], account: str, digests: Collection[bytes]) -> Iterator[Any]:
+    # In order, neighbours lie on the same page.
+    ordered = sorted(digests)
+    for at in range(0, len(ordered), _DIGESTS_AT_ONCE):
+        joined = b"".join(ordered[at : at + _DIGESTS_AT_ONCE])
+        yield from connection.execute(question, {"account": account, "digests": joined, "size": len(joined)})
 
 
 def record_pack(connection: Connection, pack: SealedPack, stamp: Callable[[], Stamp | None]) -> bool:

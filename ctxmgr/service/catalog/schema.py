@@ -119,7 +119,7 @@ chunks = Table(
     Column("length", BigInteger, nullable=False),
     Column("condemned_ms", BigInteger),
     # Who asks for the bytes at a place has to have a chunk exactly there.
-    Index("chunks_at", "account", "pack_id", "offset"),
+    Index("chunks_at", "pack_id", "offset"),
     sqlite_with_rowid=False,
 )
 # Packs in which nothing lies any more, until nobody can be reading them.

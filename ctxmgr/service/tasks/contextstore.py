@@ -63,9 +63,10 @@ class CatalogContextStore:
         return self.content.missing(referred_to)
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
-        put = {
-            absolute(os.fsencode(change.mount), path): each for change in changes for path, each in change.put.items()
-        }
+        # Not by path: what a later change replaces is a revision's content too.
+        put = [
+            (absolute(os.fsencode(change.mount), path), each) for change in changes for path, each in change.put.items()
+        ]
         with self._catalog.write() as connection:
             check_stored(connection, self._account, put)
             for change in changes:

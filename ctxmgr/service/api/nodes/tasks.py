@@ -165,7 +165,7 @@ def _write(connection: Connection, row: Row[Any], blocks: Blocks, head: int) -> 
         number = revisions.begin(connection, row.context_id, number)
         for block in change:
             put = dict(block.put)
-            check_stored(connection, row.account, put)
+            check_stored(connection, row.account, block.put)
             try:
                 revisions.write(
                     connection,

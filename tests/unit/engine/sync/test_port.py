@@ -353,6 +353,14 @@ class TestCommit:
         assert theirs.chunks[0].hex() in refused.value.message
         assert held(store, context) == (0, {})
 
+    def test_an_entry_that_a_later_change_replaces_refers_to_what_is_stored_too(
+        self, store: ContextStore, context: str, running: Task
+    ) -> None:
+        unstored = Entry(FILE, 0o644, 2, 1, b"x" * 32, (b"x" * 32,))
+        with pytest.raises(ServiceError, match=(b"x" * 32).hex()):
+            store.commit(running, [change({b"a": unstored}), change({b"a": A}, current=(b"a",))], head=0)
+        assert held(store, context) == (0, {})
+
     def test_a_context_that_was_deleted_is_not_made_again(
         self, store: ContextStore, keeper: Keeper, context: str, running: Task
     ) -> None:

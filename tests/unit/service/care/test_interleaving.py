@@ -60,7 +60,7 @@ class Scene:
     def commit(self) -> None:
         entry = Entry(FILE, 0o644, 0, len(CONTENT), DIGEST, (DIGEST,))
         with self.runtime.catalog.write() as connection:
-            check_stored(connection, self.account, {b"/file": entry})
+            check_stored(connection, self.account, [(b"/file", entry)])
             contextfiles.put(connection, self.context, b"/file", entry, note="file")
 
     def prune(self, grace_ms: int) -> Iterator[None]:
