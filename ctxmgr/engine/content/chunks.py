@@ -207,7 +207,14 @@ class BlobReader:
         self, batch: list[bytes], places: Mapping[bytes, Located], path_of: Callable[[bytes], bytes]
     ) -> tuple[list[bytes], Sequence[memoryview]]:
         try:
-            return batch, self._content.read([places[digest] for digest in batch])
+            try:
+                return batch, self._content.read([places[digest] for digest in batch])
+            except ContentError:
+                # Since they were located, packs may have been written anew, and the old ones removed.
+                moved = self._content.locate(batch)
+                if any(digest not in moved for digest in batch) or all(moved[each] == places[each] for each in batch):
+                    raise
+                return batch, self._content.read([moved[digest] for digest in batch])
         except ContentError as error:
             raise ContentError(f"the content of {show(path_of(batch[0]))} can't be read: {error}") from error
 

@@ -42,6 +42,16 @@ def read(content: MemoryContent, files: dict[bytes, Entry]) -> dict[bytes, bytes
     return {path: b"".join(pieces) for path, pieces in BlobReader(content).contents(files)}
 
 
+def test_what_lies_elsewhere_since_it_was_located_is_read_from_there(content: MemoryContent) -> None:
+    chunks = [b"one" * 100, b"two" * 100]
+    content.put(seal(chunks, [(digest(chunks[0]), 0, 300, 300), (digest(chunks[1]), 300, 300, 300)]))
+    (old,) = content.packs.packs()
+    found = BlobReader(content).contents({b"a": entry(*chunks)})
+    content.put(seal(chunks[::-1], [(digest(chunks[1]), 0, 300, 300), (digest(chunks[0]), 300, 300, 300)]))
+    content.packs.delete(old.name)
+    assert [b"".join(pieces) for _, pieces in found] == [b"".join(chunks)]
+
+
 def test_what_was_stored_is_read_back(content: MemoryContent) -> None:
     writer = PackWriter(content, pack_size=1000)
     noise = random.Random(1)
