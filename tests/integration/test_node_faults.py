@@ -171,7 +171,7 @@ class TestNodeThatGoes:
         session = session_at(first, root)
         leases = service.service._runtime.leases
         with service.service._runtime.catalog.write() as connection:
-            leases.leave(connection, first._core.node.open().id)  # type: ignore[union-attr]
+            leases.leave(connection, "local", first._core.node.open().id)  # type: ignore[union-attr]
         assert second.sessions.attach(session.session_id, root, wait=False).success
         second.close()
         found = first.session(session.session_id).context.sync()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,7 @@ def other(asker: Asker) -> SpeakingNode:
 def lapse(service: Service, node: SpeakingNode) -> None:
     """Have the lease of a node be over."""
     leases = service.service._runtime.leases
-    account, heard = leases._heard[node.id]
-    leases._heard[node.id] = (account, heard - 1_000)
+    leases._heard[node.id] = replace(leases._heard[node.id], when=-1_000.0)
 
 
 class TestCreate:

@@ -7,8 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
-from ctxmgr.errors import ServiceError
-
 from . import tasks
 from .clock import now_ms
 from .schema import nodes, sessions
@@ -29,29 +27,24 @@ __all__ = [
 ]
 
 
-def record(connection: Connection, account: str, node_id: str, host: str, pid: int, lease_ms: int) -> int:
-    """Note that a node is there; return what its row tells as the end of its lease.
+def record(connection: Connection, account: str, node_id: str, host: str, pid: int, until_ms: int) -> bool:
+    """Note that a node is there.
 
-    Raises:
-        ServiceError: ``Forbidden.Node``: it is another account's.
+    Returns:
+        False where it is another account's.
     """
     row = find(connection, node_id)
-    now = now_ms()
-    values = {"host": host, "pid": pid, "lease_until_ms": now + lease_ms}
+    values = {"host": host, "pid": pid, "lease_until_ms": until_ms}
     if row is None:
-        connection.execute(insert(nodes).values(id=node_id, account=account, started_ms=now, **values))
-    elif row.account != account:
-        raise ServiceError("Forbidden.Node", f"the node {node_id!r} is not this account's: choose another id")
+        connection.execute(insert(nodes).values(id=node_id, account=account, started_ms=now_ms(), **values))
     else:
-        connection.execute(update(nodes).where(nodes.c.id == node_id).values(**values))
-    return now + lease_ms
+        connection.execute(update(nodes).where(nodes.c.id == node_id, nodes.c.account == account).values(**values))
+    return row is None or row.account == account
 
 
-def renew(connection: Connection, node_ids: Collection[str], lease_ms: int) -> int:
-    """Note that nodes are still there; return what their rows tell as the end of their leases."""
-    until = now_ms() + lease_ms
-    connection.execute(update(nodes).where(nodes.c.id.in_(node_ids)).values(lease_until_ms=until))
-    return until
+def renew(connection: Connection, node_ids: Collection[str], until_ms: int) -> None:
+    """Note that nodes are still there."""
+    connection.execute(update(nodes).where(nodes.c.id.in_(node_ids)).values(lease_until_ms=until_ms))
 
 
 def find(connection: Connection, node_id: str) -> Row[Any] | None:

@@ -20,7 +20,7 @@ from .writing import JSON, encoded
 __all__ = ["Answering", "HttpAnswer", "told"]
 
 READING_THREADS, WRITING_THREADS, SCANNING_THREADS, FILE_THREADS = 4, 4, 2, 3
-NODE_THREADS, NODE_ANSWER_THREADS, NODE_STORE_THREADS = 3, 3, 2
+NODE_THREADS, NODE_WRITE_THREADS, NODE_ANSWER_THREADS, NODE_STORE_THREADS = 3, 2, 3, 2
 READING = frozenset(
     [
         "DescribeContextFile",
@@ -68,8 +68,8 @@ class Answering:
     Attributes:
         doorkeeper, parking: those of all requests.
         reading, files: threads for what is quick to read, and for files by URL.
-        nodes, node_answers, node_stores: threads for the calls of nodes: those that are quick, those that answer much,
-            and those that bring much.
+        nodes, node_writes, node_answers, node_stores: threads for the calls of nodes: those that wait for nobody, so
+            that a node is heard whoever writes, those that write, those that answer much, and those that bring much.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, service: ContextService, doorkeeper: Doorkeeper) -> None:
@@ -81,6 +81,7 @@ class Answering:
         self._writing = Threads(loop, WRITING_THREADS, "ctxmgr-http-writing")
         self._scanning = Threads(loop, SCANNING_THREADS, "ctxmgr-http-scanning")
         self.nodes = Threads(loop, NODE_THREADS, "ctxmgr-http-nodes")
+        self.node_writes = Threads(loop, NODE_WRITE_THREADS, "ctxmgr-http-node-writes")
         self.node_answers = Threads(loop, NODE_ANSWER_THREADS, "ctxmgr-http-node-answers")
         self.node_stores = Threads(loop, NODE_STORE_THREADS, "ctxmgr-http-node-stores")
         doorkeeper.later = self._writing.submit
@@ -104,7 +105,7 @@ class Answering:
         """End what waits. Nothing is answered any more afterwards."""
         self.parking.close()
         ours = (self.reading, self.files, self._writing, self._scanning)
-        for threads in (*ours, self.nodes, self.node_answers, self.node_stores):
+        for threads in (*ours, self.nodes, self.node_writes, self.node_answers, self.node_stores):
             threads.close()
 
     def _threads(self, action: str) -> Threads:

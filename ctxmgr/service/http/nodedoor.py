@@ -10,7 +10,7 @@ from ctxmgr import nodewire
 from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import content_digest, is_intact
 from ctxmgr.service.api.envelope import failure, new_request_id
-from ctxmgr.service.api.nodes.registry import ANSWERING, CALLS, STORING, OpenedCall
+from ctxmgr.service.api.nodes.registry import ANSWERING, CALLS, STORING, WRITING, OpenedCall
 from ctxmgr.service.contextservice import ContextService
 
 from .access import Caller
@@ -80,7 +80,9 @@ class NodeDoor:
         await send_answer(send, answer.status, answer.body, kind=answer.kind, headers=answer.headers)
 
     async def _answered(self, call: str, key: str, body: bytes, leaving: asyncio.Future[None]) -> HttpAnswer | None:
-        threads = self._answering.node_stores if call in STORING else self._answering.nodes
+        answering = self._answering
+        threads = answering.node_writes if call in WRITING else answering.nodes
+        threads = answering.node_stores if call in STORING else threads
         first = await threads.run(lambda: self._begin(call, key, body, threads))
         if isinstance(first, HttpAnswer):
             return first

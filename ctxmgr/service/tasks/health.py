@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from ctxmgr.service.catalog import tasks as task_actions
-from ctxmgr.service.catalog.schema import meta, tasks
+from ctxmgr.service.catalog.schema import meta, nodes, tasks
 
 from .runtime import Runtime
 
@@ -26,9 +26,11 @@ def check(runtime: Runtime) -> None:
 
 
 def unfinished(runtime: Runtime) -> dict[str, int]:
-    """Return how many tasks of this process are waiting and how many are running."""
+    """Return how many tasks of this process, and of nodes elsewhere, are waiting and how many are running."""
     counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
-    own = counted.where(tasks.c.node_id == runtime.node.id, tasks.c.finished_ms.is_(None))
+    elsewhere = select(nodes.c.id).where(nodes.c.account != "")
+    here = (tasks.c.node_id == runtime.node.id) | tasks.c.node_id.in_(elsewhere)
+    own = counted.where(here, tasks.c.finished_ms.is_(None))
     found = {task_actions.WAITING: 0, task_actions.RUNNING: 0}
     with runtime.catalog.read() as connection:
         found |= {row[0]: row[1] for row in connection.execute(own)}

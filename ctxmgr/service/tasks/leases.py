@@ -4,6 +4,9 @@ A lease is measured by this process's monotonic clock from the moment at which t
 that talks to another process of the service, or talked to an earlier one, the catalog tells only that its row was
 renewed: it is gone when the row has not changed for a lease, by the same clock. So no wall clock ends a lease, neither
 the node's nor the service's. Only a session's lingering is told by the wall clock too, since it may outlast a process.
+
+To hear a node writes nothing, and so waits for no other who writes: its row is written by the next look. And while this
+process stood still, nobody could be heard: that time counts for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -38,6 +41,16 @@ LEFT = "interrupted: the process that had the directory left"
 GIVEN_UP = "interrupted: the process that had the directory gave the task up"
 NOBODY = "no process has the directory of this session: run 'ctxmgr attach' there"
 ENDED = "the session ended: the process that had its directory has been gone for {seconds:g} s"
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A node that talks to this process, and when it last did."""
+
+    account: str
+    host: str
+    pid: int
+    when: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Leases:
         self._clock = clock
         self.seconds = seconds
         self._guard = threading.Lock()
-        self._heard: dict[str, tuple[str, float]] = {}  # the account, and when
+        self._heard: dict[str, _Heard] = {}
         self._written: dict[str, int] = {}  # what this process has put into a node's row
         self._renewed = clock()
         self._seen: dict[str, tuple[object, float]] = {}  # by node, session or task: what was seen, and since when
@@ -102,12 +115,11 @@ class Leases:
             ServiceError: ``Forbidden.Node``: it is another account's.
         """
         known = self._heard.get(node_id)
-        if known is None or known[0] != account:
-            with self._catalog.write() as connection:
-                until = leases.record(connection, account, node_id, host, pid, self.lease_ms)
-            self._written[node_id] = until
+        owner = known.account if known is not None else self._owner(node_id)
+        if owner not in (None, account):
+            raise ServiceError("Forbidden.Node", f"the node {node_id!r} is not this account's: choose another id")
         with self._guard:
-            self._heard[node_id] = (account, self._clock())
+            self._heard[node_id] = _Heard(account, host, pid, self._clock())
         self.begin()
 
     def check(self, account: str, node_id: str) -> None:
@@ -116,24 +128,19 @@ class Leases:
         Raises:
             ServiceError: ``Node.NotFound``.
         """
-        with self._guard:
-            known = self._heard.get(node_id)
-            if known is not None and known[0] == account:
-                self._heard[node_id] = (account, self._clock())
-                return
-        with self._catalog.read() as connection:
-            row = leases.find(connection, node_id)
-        if row is None or row.account != account:
+        known = self._heard.get(node_id)
+        if known is None:
+            with self._catalog.read() as connection:
+                row = leases.find(connection, node_id)
+            known = None if row is None else _Heard(row.account, row.host, row.pid, 0)
+        if known is None or known.account != account:
             raise ServiceError("Node.NotFound", f"there is no node {node_id[:80]!r} here, or its lease is over")
-        self.hear(account, node_id, row.host, row.pid)
+        self.hear(account, node_id, known.host, known.pid)
 
     def holder(self, connection: Connection, node_id: str) -> Holder | None:
         """Return who a node is, if it is there."""
-        row = leases.find(connection, node_id)
-        if row is None or not row.account:
-            return None
-        left = self._left(row)
-        return Holder(row.host, row.pid, left) if left > 0 else None
+        found = self._found(connection, node_id)
+        return found if found is not None and found.seconds_left > 0 else None
 
     def end(self, connection: Connection, node_id: str) -> list[str]:
         """End a node whose lease is over, if it has not been ended yet; return the sessions to be notified after that.
@@ -141,20 +148,24 @@ class Leases:
         Args:
             connection: a write transaction.
         """
-        row = leases.find(connection, node_id)
-        if row is None or not row.account or self._left(row) > 0:
+        found = self._found(connection, node_id)
+        if found is None or found.seconds_left > 0:
             return []
-        concerned = leases.forget(connection, node_id, SILENT.format(host=row.host, pid=row.pid, seconds=self.seconds))
+        silent = SILENT.format(host=found.host, pid=found.pid, seconds=self.seconds)
         self._drop(node_id)
-        return concerned
+        return leases.forget(connection, node_id, silent)
 
-    def leave(self, connection: Connection, node_id: str) -> list[str]:
-        """End a node that says so; return the sessions to be notified after the transaction."""
+    def leave(self, connection: Connection, account: str, node_id: str) -> list[str]:
+        """End a node of an account that says so; return the sessions to be notified after the transaction."""
+        known = self._heard.get(node_id)
+        if account != (self._owner(node_id) if known is None else known.account):
+            return []
         self._drop(node_id)
         return leases.forget(connection, node_id, LEFT)
 
     def look(self) -> None:
         """Renew in the catalog the nodes that were heard of, and end those that were not."""
+        self._record()
         self._renew()
         notified: list[str] = []
         with self._catalog.read() as connection:
@@ -197,24 +208,73 @@ class Leases:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STOP_TIMEOUT)
 
+    def forgive(self, seconds: float) -> None:
+        """Have some time count for nothing, since nobody could be heard in it."""
+        with self._guard:
+            self._heard = {node_id: replace(heard, when=heard.when + seconds) for node_id, heard in self._heard.items()}
+            self._seen = {what: (state, since + seconds) for what, (state, since) in self._seen.items()}
+
     def _run(self) -> None:
-        while not self._stopped.wait(min(MOST_SECONDS_BETWEEN_LOOKS, self.seconds / 10)):
+        while True:
+            pause = min(MOST_SECONDS_BETWEEN_LOOKS, self.seconds / 10)
+            awake = self._clock() + pause
+            if self._stopped.wait(pause):
+                return
+            late = self._clock() - awake
+            if late > pause:
+                self.forgive(late)
             try:
                 self.look()
             except Exception:
                 if not self._stopped.is_set():
                     logger.warning("can't look after the nodes, and will try again", exc_info=True)
 
+    def _found(self, connection: Connection, node_id: str) -> Holder | None:
+        row = leases.find(connection, node_id)
+        if row is not None:
+            return Holder(row.host, row.pid, self._left(row)) if row.account else None
+        known = self._heard.get(node_id)
+        return None if known is None else Holder(known.host, known.pid, known.when + self.seconds - self._clock())
+
+    def _owner(self, node_id: str) -> str | None:
+        """Return the account of a node that is in the catalog; "" for a node of the data folder itself."""
+        with self._catalog.read() as connection:
+            row = leases.find(connection, node_id)
+        return None if row is None else str(row.account)
+
+    def _record(self) -> None:
+        """Write the rows of nodes that were heard of for the first time."""
+        new = [(node_id, heard) for node_id, heard in list(self._heard.items()) if node_id not in self._written]
+        if not new:
+            return
+        refused = []
+        with self._catalog.write() as connection:
+            until = now_ms() + self.lease_ms
+            for node_id, heard in new:
+                if not leases.record(connection, heard.account, node_id, heard.host, heard.pid, until):
+                    refused.append(node_id)
+        for node_id in refused:
+            self._drop(node_id)
+        for node_id, _ in new:
+            with self._guard:
+                if is_there := node_id in self._heard:
+                    self._written[node_id] = until
+            if not is_there and node_id not in refused:
+                # It left while its row was written.
+                with self._catalog.write() as connection:
+                    leases.forget(connection, node_id, LEFT)
+
     def _renew(self) -> None:
         now = self._clock()
         if now - self._renewed < self.seconds / 3:
             return
         # Those that were heard of since the last time: a row that is not renewed is what ends a lease elsewhere.
-        heard = [node_id for node_id, (_, when) in list(self._heard.items()) if when >= self._renewed]
+        heard = [node_id for node_id, heard in list(self._heard.items()) if heard.when >= self._renewed]
         self._renewed = now
         if heard:
+            until = now_ms() + self.lease_ms
             with self._catalog.write() as connection:
-                until = leases.renew(connection, heard, self.lease_ms)
+                leases.renew(connection, heard, until)
             self._written |= dict.fromkeys(heard, until)
 
     def _left(self, row: Row[Any]) -> float:
@@ -222,10 +282,10 @@ class Leases:
         if known is None:
             since = self._since(row.id, row.lease_until_ms)
         elif row.lease_until_ms == self._written.get(row.id):
-            since = known[1]
+            since = known.when
         else:
             # Another process renewed it: the node talks to that one by now, or to both.
-            since = max(known[1], self._since(row.id, row.lease_until_ms))
+            since = max(known.when, self._since(row.id, row.lease_until_ms))
         return since + self.seconds - self._clock()
 
     def _since(self, what: str, state: object) -> float:

@@ -14,7 +14,7 @@ from ctxmgr.service.tasks.watch import Watch
 from . import content, contexts, sessions, tasks
 from .refusals import refused
 
-__all__ = ["ANSWERING", "CALLS", "STORING", "OpenedCall", "open_call"]
+__all__ = ["ANSWERING", "CALLS", "STORING", "WRITING", "OpenedCall", "open_call"]
 
 CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes]]] = {
     "answer": sessions.answer,
@@ -41,6 +41,8 @@ ANSWERING: Final = frozenset(["changes", "held", "locate", "lost", "missing", no
 """Calls that may look at much, and answer much."""
 STORING: Final = frozenset(["commit", "pack", "stage"])
 """Calls that may bring much."""
+WRITING: Final = frozenset(["attach", "fail", "leave", "progress", "start"])
+"""Calls that write to the catalog, and so wait for others that do."""
 
 
 @dataclass(frozen=True)

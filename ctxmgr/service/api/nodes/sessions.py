@@ -102,8 +102,7 @@ def watch_take(runtime: Runtime, account: str, message: nodewire.Take) -> Watch 
 def leave(runtime: Runtime, account: str, message: nodewire.Leave) -> nodewire.Done:
     """End a node; one that has ended is fine."""
     with runtime.catalog.write() as connection:
-        row = leases.find(connection, message.node)
-        ended = runtime.leases.leave(connection, message.node) if row is not None and row.account == account else []
+        ended = runtime.leases.leave(connection, account, message.node)
     for session_id in ended:
         runtime.listeners.notify(session_id)
     return nodewire.Done()

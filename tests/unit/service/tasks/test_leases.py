@@ -129,6 +129,7 @@ def test_a_service_that_was_started_again_gives_nodes_a_lease_to_come_back(world
     world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
     world.session()
     task = world.task()
+    world.later(0)
     world.clock.now += 1_000
     restarted = world.process()
     world.later(0, restarted)
@@ -164,7 +165,8 @@ def test_running_tasks_of_a_node_that_leaves_fail_at_once_and_waiting_ones_wait_
     world.session()
     running, waiting = world.task(), world.task(begun=False)
     with world.catalog.write() as connection:
-        assert world.leases.leave(connection, NODE) == ["s-1"]
+        assert world.leases.leave(connection, "thief", NODE) == []
+        assert world.leases.leave(connection, ACCOUNT, NODE) == ["s-1"]
     assert world.told(running) == ("Failed", "interrupted: the process that had the directory left")
     world.later(0)
     world.later(29)
@@ -263,6 +265,38 @@ def test_a_node_is_of_one_account(world: World) -> None:
         world.process().check("thief", NODE)
 
 
+def test_time_in_which_nobody_could_be_heard_counts_for_nothing(world: World) -> None:
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.session()
+    running = world.task()
+    world.session(OTHER, name="s-2")
+    waiting = world.task(OTHER, name="s-2", begun=False)
+    world.later(10)
+    world.leases.forgive(100)
+    world.later(115)
+    assert (world.told(running)[0], world.told(waiting)[0]) == ("Running", "Waiting")
+    world.later(20)
+    assert (world.told(running)[0], world.told(waiting)[0]) == ("Failed", "Failed")
+
+
+def test_a_node_is_heard_while_another_writes_for_long(world: World) -> None:
+    with world.catalog.write():
+        world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+        with world.catalog.read() as connection:
+            assert world.leases.holder(connection, NODE) is not None
+    world.later(0)
+    with pytest.raises(ServiceError, match="not this account's"):
+        world.process().hear("thief", NODE, "sandbox", 42)
+
+
+def test_of_two_accounts_that_choose_one_id_the_first_has_it(world: World) -> None:
+    another = world.process()
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    another.hear("thief", NODE, "laptop", 7)
+    world.later(0, world.leases, another)
+    assert (len(world.leases), len(another)) == (1, 0)
+
+
 def test_who_holds_a_session_is_told_with_what_is_left_of_the_lease(world: World) -> None:
     world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
     world.clock.now += 10
@@ -286,6 +320,7 @@ def test_a_node_is_woken_for_what_another_process_has_queued_for_it(world: World
 def test_a_hundred_nodes_are_renewed_by_one_write(world: World) -> None:
     for number in range(100):
         world.leases.hear(ACCOUNT, f"node-{number:016d}", "sandbox", number)
+    world.later(0)
     world.clock.now += 11
     for number in range(100):
         world.leases.check(ACCOUNT, f"node-{number:016d}")
