@@ -26,6 +26,7 @@ def other(asker: Asker) -> SpeakingNode:
 def lapse(service: Service, node: SpeakingNode) -> None:
     """Have the lease of a node be over."""
     leases = service.service._runtime.leases
+    leases.look()
     leases._heard[node.id] = replace(leases._heard[node.id], when=-1_000.0)
 
 
@@ -275,6 +276,16 @@ class TestRestart:
             back.commit(task, changing({b"d": Entry(DIRECTORY, 0o755), b"d/a": A}))
             (entry,) = entries(asker.data("GetContextInfo", SessionId=session, TaskIds=[task]))
             assert entry["status"] == "Success"
+
+    def test_a_service_that_is_killed_at_once_knows_a_node_that_has_a_session(
+        self, ctxmgr_service: Service, node: SpeakingNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leases = ctxmgr_service.service._runtime.leases
+        monkeypatch.setattr(leases, "look", lambda: None)
+        task = node.begun(node.session())
+        # What another process, or the next, knows of it.
+        leases._heard.clear()
+        node.do(nodewire.Report(node.id, task))
 
     def test_a_short_lease_ends_a_node_that_says_nothing(self, folder: Path) -> None:
         with serve(folder, lease=0.5) as service, Asker(service.endpoint, service.api_key) as asker:

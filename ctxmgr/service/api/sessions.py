@@ -53,6 +53,8 @@ def create_session(runtime: Runtime, account: str, parameters: Parameters) -> di
     try:
         with runtime.queueing() as queue:
             sessions.create(queue.connection, session)
+            if session.node_id:
+                runtime.leases.record(queue.connection, session.node_id)
             downloads = bind(runtime, queue, session, wanted)
     except BaseException:
         if session.owns_root:

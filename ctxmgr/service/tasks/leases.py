@@ -5,8 +5,8 @@ that talks to another process of the service, or talked to an earlier one, the c
 renewed: it is gone when the row has not changed for a lease, by the same clock. So no wall clock ends a lease, neither
 the node's nor the service's. Only a session's lingering is told by the wall clock too, since it may outlast a process.
 
-To hear a node writes nothing, and so waits for no other who writes: its row is written by the next look. And while this
-process stood still, nobody could be heard: that time counts for nothing.
+To hear a node writes nothing, and so waits for no other who writes: its row is written when it gets a session, and by
+the next look. And while this process stood still, nobody could be heard: that time counts for nothing.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Leases:
         known = self._heard.get(node_id)
         owner = known.account if known is not None else self._owner(node_id)
         if owner not in (None, account):
-            raise ServiceError("Forbidden.Node", f"the node {node_id!r} is not this account's: choose another id")
+            raise _foreign(node_id)
         with self._guard:
             self._heard[node_id] = _Heard(account, host, pid, self._clock())
         self.begin()
@@ -136,6 +136,17 @@ class Leases:
         if known is None or known.account != account:
             raise ServiceError("Node.NotFound", f"there is no node {node_id[:80]!r} here, or its lease is over")
         self.hear(account, node_id, known.host, known.pid)
+
+    def record(self, connection: Connection, node_id: str) -> None:
+        """Write the row of a node that was heard, in the transaction that gives it a session.
+
+        Raises:
+            ServiceError: ``Forbidden.Node``: it is another account's.
+        """
+        heard = self._heard[node_id]
+        until = now_ms() + self.lease_ms
+        if not leases.record(connection, heard.account, node_id, heard.host, heard.pid, until):
+            raise _foreign(node_id)
 
     def holder(self, connection: Connection, node_id: str) -> Holder | None:
         """Return who a node is, if it is there."""
@@ -324,3 +335,7 @@ class Leases:
         with self._guard:
             for known in (self._heard, self._written, self._seen):
                 known.pop(node_id, None)
+
+
+def _foreign(node_id: str) -> ServiceError:
+    return ServiceError("Forbidden.Node", f"the node {node_id!r} is not this account's: choose another id")

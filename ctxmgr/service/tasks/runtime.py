@@ -73,9 +73,9 @@ class Runtime:
         self.node = node
         self._packs = BlobStore.open(folder.blobs)
         self._stores: dict[str, CatalogContextStore] = {}
-        self.care = Care(catalog, self._packs, folder.locks, lambda: not self._live and not node.others())
         self.listeners = Listeners()
         self.leases = Leases(catalog, self.listeners)
+        self.care = Care(catalog, self._packs, folder.locks, self._is_alone)
         self.questions = Questions(self.listeners)
         self.staging = Staging(folder.staged)
         self.signer = signer
@@ -200,6 +200,10 @@ class Runtime:
     def runs(self, node_id: str) -> bool:
         """Whether the end of a node's tasks is noticed in this process, where everyone who waits is notified."""
         return node_id == self.node.id or node_id in self.leases
+
+    def _is_alone(self) -> bool:
+        """Whether nobody, here or elsewhere, can be storing content that no revision refers to yet."""
+        return not self._live and not len(self.leases) and not self.node.others()
 
     def progress(self, task_id: str) -> Progress | None:
         """Return the progress of a task that is queued or running in this process; None for any other."""
