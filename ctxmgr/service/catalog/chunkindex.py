@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, LargeBinary, Select, bindparam, delete, func, literal, select, tuple_
+from sqlalchemy import Connection, LargeBinary, Select, bindparam, delete, func, literal, select
 
 from ctxmgr.engine.content.packs import Located, SealedPack
 from ctxmgr.engine.manifest.entries import Entry, show
@@ -108,12 +109,16 @@ class CatalogChunkIndex:
 
     def has_at(self, places: Collection[tuple[str, int, int]]) -> bool:
         """Whether the account has a chunk at each of some places: a pack, an offset, and the bytes it takes there."""
-        at = tuple_(chunks.c.pack_id, chunks.c.offset)
-        placed = select(chunks.c.pack_id, chunks.c.offset, chunks.c.stored).where(chunks.c.account == self._account)
+        wanted: dict[str, set[tuple[int, int]]] = defaultdict(set)
+        for pack, *place in places:
+            wanted[pack].add((place[0], place[1]))
+        own = select(chunks.c.offset, chunks.c.stored).where(chunks.c.account == self._account)
         with self._catalog.read() as connection:
-            for batch in batches(places):
-                rows = connection.execute(placed.where(at.in_([(pack, offset) for pack, offset, _ in batch])))
-                if not set(batch) <= {(pack, offset, stored) for pack, offset, stored in rows}:
+            for pack, asked in wanted.items():
+                # What is read together lies together: a range costs a fraction of what its places one by one would.
+                inside = chunks.c.offset.between(min(asked)[0], max(asked)[0])
+                rows = connection.execute(own.where(chunks.c.pack_id == pack, inside))
+                if not asked <= {(offset, stored) for offset, stored in rows}:
                     return False
         return True
 
