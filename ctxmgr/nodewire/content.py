@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .message import Message
+from .message import Message, Number
 
 __all__ = [
     "Digests",
@@ -47,7 +47,7 @@ class Places(Message):
 class Read(Message):
     """Ask for the stored form of chunks at ``[pack, offset, stored]``, answered with the bytes joined in this order."""
 
-    places: list[tuple[str, int, int]]
+    places: list[tuple[str, Number, Number]]
 
 
 class Stage(Message):

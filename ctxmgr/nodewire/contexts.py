@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .message import Message
+from .message import Message, Number
 
 __all__ = [
     "Changes",
@@ -30,10 +30,10 @@ class Changes(Message):
 
     context: str
     paths: list[str]
-    known: int = 0
+    known: Number = 0
     known_key: str = ""
-    at: int = 0
-    origin: int = 0
+    at: Number = 0
+    origin: Number = 0
     after: bytes = b""
 
 
@@ -69,7 +69,7 @@ class Uploaded(Message):
     context: str
     path: str
     workspace: str
-    revision: int
+    revision: Number
     after: bytes = b""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-__all__ = [
-    "Done",
-    "Message",
-]
+__all__ = ["Done", "Message", "Number"]
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""A number that any database takes."""
 
 
 class Message(msgspec.Struct, omit_defaults=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from ctxmgr.engine.manifest.entries import Entry
 
-from .message import Message
+from .message import Message, Number
 
 __all__ = [
     "Commit",
@@ -105,7 +105,7 @@ class Commit(Message):
 
     node: str
     task: str
-    head: int
+    head: Number
     changes: bytes = b""
     staged: str = ""
     outcome: OutcomeMessage | None = None

@@ -95,7 +95,6 @@ class TestContent:
             nodewire.Missing(b"x" * 33),
             nodewire.Locate(b"x" * 32 * (nodewire.MAX_DIGESTS + 1)),
             nodewire.Read([("0" * 64, 0, nodewire.READ_BYTES + 1)]),
-            nodewire.Read([("0" * 64, 0, -1), ("0" * 64, 0, 1), ("0" * 64, 0, -9)]),
         ):
             assert refused(node, message).code == "InvalidParameter.Malformed"
         assert refused(node, nodewire.Stage("0" * 64, 5 << 30, 0, b"x")).code == "InvalidStage.TooLarge"

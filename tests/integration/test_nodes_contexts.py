@@ -69,6 +69,21 @@ class TestChanges:
             told += more
         assert told == [(name, A) for name in names]
 
+    def test_numbers_that_no_database_takes_are_refused(
+        self, node: SpeakingNode, asker: Asker, context: str, session: str
+    ) -> None:
+        task = node.begun(session)
+        for number in (-1, 1 << 63, (1 << 64) - 1):
+            for message in (
+                nodewire.Changes(context, ["/"], at=number),
+                nodewire.Changes(context, ["/"], known=number),
+                nodewire.Changes(context, ["/"], origin=number),
+                nodewire.Uploaded(context, "/", "w", number),
+                nodewire.Read([("0" * 64, number, 1)]),
+                nodewire.Commit(node.id, task, number),
+            ):
+                assert refused(node, message).code == "InvalidMessage.Malformed"
+
     def test_a_revision_that_is_not_there_is_told(self, node: SpeakingNode, context: str) -> None:
         assert refused(node, nodewire.Changes(context, ["/"], at=9)).code == "InvalidRevision.NotFound"
 
