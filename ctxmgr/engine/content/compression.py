@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import zstandard
@@ -15,6 +16,9 @@ MAX_CHUNK: Final = 4 << 20
 """Bytes of the largest chunk that a file is cut into: what claims to expand to more is damaged."""
 
 _LEVEL: Final = 1
+_LARGE: Final = 128 << 10
+_SAMPLE: Final = 4 << 10
+_GAIN: Final = _SAMPLE // 100
 
 
 class Compressor:
@@ -25,8 +29,19 @@ class Compressor:
 
     def smaller(self, data: bytes) -> bytes:
         """Return a chunk as it is to be stored: compressed, or as it is where that is not smaller."""
+        if len(data) >= _LARGE and not any(map(self._shrinks, _samples(data))):
+            return data
         packed = self._zstd.compress(data)
         return packed if len(packed) < len(data) else data
+
+    def _shrinks(self, sample: bytes) -> bool:
+        return len(self._zstd.compress(sample)) < len(sample) - _GAIN
+
+
+def _samples(data: bytes) -> Iterator[bytes]:
+    """Cut a few pieces out of a large chunk: where none of them shrinks, to try all of it would be for nothing."""
+    for at in (len(data) // 4, len(data) // 2, len(data) * 3 // 4):
+        yield data[at : at + _SAMPLE]
 
 
 class Expander:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ctxmgr.engine.manifest.entries import Entry, absolute
+from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.projection import Origins
@@ -64,9 +63,7 @@ class CatalogContextStore:
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
         # Not by path: what a later change replaces is a revision's content too.
-        put = [
-            (absolute(os.fsencode(change.mount), path), each) for change in changes for path, each in change.put.items()
-        ]
+        put = [item for change in changes for item in change.put.items()]
         with self._catalog.write() as connection:
             check_stored(connection, self._account, put)
             for change in changes:

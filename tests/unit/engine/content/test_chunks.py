@@ -148,6 +148,17 @@ def test_what_does_not_get_smaller_is_stored_as_it_is_and_the_rest_compressed(co
     assert read(content, {b"x": entry(noise, text)}) == {b"x": noise + text}
 
 
+def test_a_large_chunk_of_which_a_part_gets_smaller_is_compressed(content: MemoryContent) -> None:
+    noise = random.Random(1).randbytes(600_000)
+    chunks = [noise, noise[:300_000] + bytes(300_000), bytes(300_000) + noise[:300_000]]
+    writer = PackWriter(content)
+    for chunk in chunks:
+        writer.add(chunk)
+    writer.flush()
+    assert [content.chunks[digest(chunk)].stored // 100_000 for chunk in chunks] == [6, 3, 3]
+    assert read(content, {b"x": entry(*chunks)}) == {b"x": b"".join(chunks)}
+
+
 @pytest.mark.parametrize(
     "stored",
     [
