@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, show
-from ctxmgr.service.catalog.revisions import digests_of
+from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, show
+from ctxmgr.service.catalog.revisions import digests_of, seal_of
 from ctxmgr.service.catalog.schema import chunks, contexts, files, revisions
 
 from .references import streamed
@@ -74,6 +74,9 @@ def _problems(row: Any, context: Any, made: set[int]) -> Iterator[str]:
         yield "its path is not absolute"
     if not 0 <= row.mode <= 0o7777:
         yield f"its mode is {row.mode:o}"
+    entry = Entry(row.kind, row.mode, row.mtime_ns, row.size, row.digest, digests_of(row.chunks), row.target)
+    if row.seal is not None and row.seal != seal_of(row.path, entry):
+        yield f"its row at revision {row.rev_from} is not what was written"
     if len(row.digest) != (_DIGEST if row.kind == FILE else 0) or len(row.chunks) % _DIGEST:
         yield "its digests have the wrong length"
 

@@ -152,7 +152,7 @@ class Catalog:
                     if int(found) < ACCOUNT_CHUNKS:
                         give_chunks_to_accounts(connection)
                     metadata.create_all(connection)
-                    for table in (chunks, contexts, nodes, revisions, sessions, tasks):
+                    for table in (chunks, contexts, files, nodes, revisions, sessions, tasks):
                         _add_columns(connection, table)
                     for index in chunks.indexes:
                         index.create(connection, checkfirst=True)

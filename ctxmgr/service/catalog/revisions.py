@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+from blake3 import blake3
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, select, update
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Manifest, absolute, add_implied
@@ -30,12 +32,16 @@ __all__ = [
     "manifest",
     "record",
     "rows_below",
+    "seal_of",
     "uploaded_since",
     "write",
 ]
 
 _DIGEST = 32
+_SEAL = 8
 _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def head_of(connection: Connection, context_id: str) -> int:
@@ -258,5 +264,10 @@ def _end(connection: Connection, context_id: str, paths: Sequence[bytes], number
 
 
 def _row(context_id: str, path: bytes, number: int, entry: Entry) -> tuple[Any, ...]:
-    content = (entry.size, entry.digest, b"".join(entry.chunks), entry.target)
+    content = (entry.size, entry.digest, b"".join(entry.chunks), entry.target, seal_of(path, entry))
     return (context_id, path, number, None, entry.kind, entry.mode, entry.mtime_ns, *content)
+
+
+def seal_of(path: bytes, entry: Entry) -> bytes:
+    """Return what a row of a file is sealed with. A copy of it for another revision or context has the same."""
+    return blake3(_encode((path, entry))).digest(_SEAL)

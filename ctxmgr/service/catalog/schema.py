@@ -37,11 +37,11 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 6
+SCHEMA = 7
 """2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
 chunks to accounts, and stores them compressed; 5 added
 the columns of sessions and nodes that have a default, and chunks_at; 6 prunes: it added retired_packs, and what says
-which revisions are kept and which chunks are about to go."""
+which revisions are kept and which chunks are about to go; 7 seals the rows of files."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -89,6 +89,8 @@ files = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("chunks", LargeBinary, nullable=False),
     Column("target", LargeBinary, nullable=False),
+    # Shows a check that the row is what was written; a row of an earlier schema has none.
+    Column("seal", LargeBinary),
     sqlite_with_rowid=False,
 )
 # At most one current row a path: a second sync that got past the head's compare-and-swap would fail here.

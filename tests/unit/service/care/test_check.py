@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import pytest
 from blake3 import blake3
 from sqlalchemy import delete, select, update
 
+from ctxmgr.engine.manifest.entries import Manifest
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.locks import lock_of
+from ctxmgr.errors import DataFolderError, ServiceError
+from ctxmgr.service import ContextService
 from ctxmgr.service.care import care
+from ctxmgr.service.catalog.revisions import manifest
 from ctxmgr.service.catalog.schema import chunks, contexts, files, packs, revisions
 from tests.unit.service.care.stored import Stored, flipped, packs_of
-from tests.unit.service.servicedoor import Refused
+from tests.unit.service.servicedoor import Door, Refused
 
 FIRST = {"a": "first", "dir/b": "second" * 500, "empty": ""}
 SECOND = {"a": "changed", "dir/b": "second" * 500, "empty": ""}
@@ -109,6 +115,41 @@ def test_a_damaged_byte_never_restores_to_a_wrong_file(stored: Stored) -> None:
             back()
 
 
+@pytest.mark.slow
+def test_a_damaged_bit_of_the_catalog_is_refused_or_found_or_changes_no_file(stored: Stored) -> None:
+    before = entries(stored)
+    stored.close()
+    catalog = stored.data / "catalog.db"
+    with closing(sqlite3.connect(catalog)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = catalog.read_bytes()
+    written = [place for place, byte in enumerate(whole) if byte]
+    chosen = random.Random(1)
+    for place in chosen.sample(written, 60):
+        for file in stored.data.glob("catalog.db*"):
+            file.unlink()
+        catalog.write_bytes(whole)
+        flipped(catalog, place)
+        try:
+            stored.door = Door(ContextService.open(stored.data))
+        except DataFolderError:
+            continue
+        with closing(stored.door.service), suppress(Refused, ServiceError):
+            if not check(stored)["DamagesTotal"]:
+                assert entries(stored) == before, f"byte {place}"
+    for file in stored.data.glob("catalog.db*"):
+        file.unlink()
+    catalog.write_bytes(whole)
+    stored.door = Door(ContextService.open(stored.data))
+    assert entries(stored) == before
+
+
+def entries(stored: Stored) -> list[Manifest]:
+    """What the catalog says of the context at its two revisions."""
+    with stored.door.service._runtime.catalog.read() as connection:
+        return [manifest(connection, stored.context, "/", revision=number) for number in (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("damage", "kind", "problem"),
     [
@@ -127,6 +168,9 @@ def test_a_damaged_byte_never_restores_to_a_wrong_file(stored: Stored) -> None:
         (update(files).where(files.c.path == b"/a").values(digest=b"0"), "file", "digests have the wrong length"),
         (update(files).where(files.c.path == b"/a").values(digest=b"0" * 32), "file", "not that of its only chunk"),
         (update(files).where(files.c.rev_to == 2).values(rev_to=9), "file", "ended with 9, and the head is 2"),
+        (update(files).where(files.c.path == b"/a").values(mtime_ns=1), "file", "is not what was written"),
+        (update(files).where(files.c.path == b"/a").values(mode=0o777), "file", "is not what was written"),
+        (update(files).where(files.c.path == b"/a").values(path=b"/b"), "file", "is not what was written"),
         (delete(contexts), "context", "and no context of that id"),
     ],
 )
@@ -135,6 +179,16 @@ def test_rows_that_do_not_agree_are_named(stored: Stored, damage: Any, kind: str
         connection.execute(damage)
     found = check(stored)["Damages"]
     assert any(each["Kind"] == kind and problem in each["Problem"] for each in found), found
+
+
+def test_reverts_forks_and_rows_of_earlier_versions_are_no_damage(stored: Stored) -> None:
+    ids = stored.door.data("RestoreContext", Id=stored.context, Revision=1)["TaskIds"]
+    stored.door.park(ContextId=stored.context, TaskIds=ids, WaitMs=30_000)
+    stored.door.data("ForkContext", Id=stored.context, Name="fork", Revision=2)
+    assert check(stored)["Damages"] == []
+    with stored.door.service._runtime.catalog.write() as connection:
+        connection.execute(update(files).where(files.c.path == b"/a").values(seal=None))
+    assert check(stored)["Damages"] == []
 
 
 def test_a_damaged_database_is_told_of(stored: Stored) -> None:
