@@ -1,9 +1,9 @@
 """The packs of a service: which are worth writing anew, and the end of those that nothing lies in any more.
 
-A pack is never changed. What is worth keeping of small and half-empty ones is written into a new pack, which is stored
-before the index is switched to it in one transaction. A pack in which nothing lies is *retired*: who has been told a
-place in it has a grace period to read it. Only then is it removed, under the content lock, so that nobody who stores
-the same pack again at that moment is left without it.
+A pack is never changed. What is kept of small ones, and of those with much waste, is written into a new pack, which is
+stored before the index is switched to it in one transaction. A pack in which nothing lies is *retired*: who has been
+told a place in it has a grace period to read it. Only then is it removed, under the content lock, so that nobody who
+stores the same pack again at that moment is left without it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ __all__ = [
 
 PACK_SIZE: Final = 16 << 20
 SMALL_SIZE: Final = 4 << 20
+FULL: Final = 0.75
+"""A pack of which less is in use is worth being written anew: it costs at most three times what it gives back."""
 FEWEST_SMALL: Final = 4
 """So many small packs are worth being merged."""
 _TABLE_ROW: Final = 48
@@ -77,7 +79,7 @@ def young_packs(connection: Connection, since: int) -> set[str]:
 
 
 def repack(catalog: Catalog, store: BlobStore) -> Repacked:
-    """Write what lies in small and in half-empty packs into new ones, chunk by chunk verified.
+    """Write what lies in small and in wasteful packs into new ones, chunk by chunk verified.
 
     Raises:
         ContentError: a pack can't be stored; what was done so far is done.
@@ -204,16 +206,16 @@ def _candidates(connection: Connection) -> list[PackRow]:
         .subquery()
     )
     listed = select(live, packs.c.size).join(packs, packs.c.id == live.c.name).order_by(live.c.account, live.c.name)
-    half_empty: list[PackRow] = []
+    wasteful: list[PackRow] = []
     small: dict[str, list[PackRow]] = defaultdict(list)
     for row in connection.execute(listed):
         candidate = PackRow(row.name, row.rows, row.account)
-        if 2 * (int(row.live) + row.rows * _TABLE_ROW) < row.size:
-            half_empty.append(candidate)
+        if int(row.live) + row.rows * _TABLE_ROW < FULL * row.size:
+            wasteful.append(candidate)
         elif row.size < SMALL_SIZE:
             small[row.account].append(candidate)
     merged = [candidate for group in small.values() if len(group) >= FEWEST_SMALL for candidate in group]
-    return sorted([*half_empty, *merged], key=lambda candidate: (candidate.account, candidate.name))
+    return sorted([*wasteful, *merged], key=lambda candidate: (candidate.account, candidate.name))
 
 
 def bounded(candidates: Iterable[PackRow]) -> Iterator[list[PackRow]]:

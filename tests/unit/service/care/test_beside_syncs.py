@@ -49,7 +49,7 @@ def test_a_sync_whose_content_is_removed_before_it_commits_stores_it_again(
 
 
 @pytest.mark.slow
-def test_syncs_and_prunes_side_by_side_lose_nothing(tmp_path: Path) -> None:
+def test_syncs_prunes_and_checks_side_by_side_lose_nothing_and_find_nothing(tmp_path: Path) -> None:
     """Three processes' worth of services: contents come back again and again while what nothing holds is removed."""
     stored = Stored(tmp_path)
     data = stored.data
@@ -80,6 +80,8 @@ def test_syncs_and_prunes_side_by_side_lose_nothing(tmp_path: Path) -> None:
         while not finished.is_set():
             stored.door.data("PruneContexts", Retention={"keepLast": 1}, GraceSeconds=3600)
             prune_now(stored)
+            damages = stored.door.data("CheckStore", ReadData=True)["Damages"]
+            failures.extend(str(damage) for damage in damages)
 
     pruner = threading.Thread(target=prune)
     workers = [threading.Thread(target=work, args=(number,)) for number in range(2)]
