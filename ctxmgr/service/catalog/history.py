@@ -26,7 +26,6 @@ from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms, timestamp
-from .contentlock import share
 from .insertion import bulk_insert
 from .revisions import head_of, held_head
 from .schema import contexts, files, nodes, revisions, sessions, tasks
@@ -119,7 +118,6 @@ def go_back(connection: Connection, task: Task) -> Outcome:
     Raises:
         ServiceError: the context or the revision does not exist any more.
     """
-    share(connection)
     head = held_head(connection, task.context_id)
     check_revision(connection, task.context_id, task.revision)
     number = head + 1

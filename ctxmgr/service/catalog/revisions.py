@@ -64,6 +64,8 @@ def held_head(connection: Connection, context_id: str) -> int:
     Raises:
         ServiceError: ``InvalidContext.NotFound``.
     """
+    # The content lock comes first wherever both are held, so that no two wait for each other.
+    share(connection)
     connection.execute(select(contexts.c.head).where(contexts.c.id == context_id).with_for_update())
     return head_of(connection, context_id)
 

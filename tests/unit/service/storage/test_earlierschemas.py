@@ -53,6 +53,14 @@ def test_what_it_holds_is_restored(door: Door, tmp_path: Path) -> None:
     assert (tmp_path / "there" / "void").is_dir()
 
 
+def test_it_is_whole_and_can_be_pruned(door: Door, tmp_path: Path) -> None:
+    assert door.data("CheckStore", ReadData=True)["Damages"] == []
+    door.data("PruneContexts", Retention={"keepLast": 1})
+    checked = door.data("CheckStore", ReadData=True)
+    assert (checked["Damages"], checked["UnusedPacks"]) == ([], 0)
+    assert restored(door, tmp_path / "there", "project")["large"] == LARGE
+
+
 def test_an_earlier_revision_is_restored(door: Door, tmp_path: Path) -> None:
     context = door.context("project")
     door.park(ContextId=context, TaskIds=door.data("RestoreContext", Id=context, Revision=1)["TaskIds"], WaitMs=30_000)
