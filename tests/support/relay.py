@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ctxmgr.nodewire import CALLS
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.testing import serve
 
@@ -47,7 +48,7 @@ class Relay:
         self._behind = urlsplit(service.endpoint).netloc
         self.key = service.api_key
         self.url = server.url
-        for action in ACTIONS:
+        for action in (*ACTIONS, *(f"/node/{call}" for call in CALLS)):
             server.script(action, self._hand_on)
         server.script("PUT", self._upload)
         server.script("GET", self._download)

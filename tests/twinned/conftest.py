@@ -67,8 +67,11 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
 
 
 @pytest.fixture(params=["embedded", "served"])
-def keeper(request: pytest.FixtureRequest, relay: Relay, tmp_path: Path) -> Iterator[Client]:
+def keeper(
+    request: pytest.FixtureRequest, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Client]:
     """A client of an embedded service, and one of a service behind HTTP."""
+    monkeypatch.setenv("CTXMGR_HOME", str(tmp_path / "home"))
     made = {
         "embedded": lambda: Client.local(tmp_path / "data"),
         "served": lambda: Client(api_key=relay.key, endpoint=relay.url),

@@ -12,7 +12,7 @@ import click
 __all__ = ["COMMANDS", "load"]
 
 COMMANDS = {
-    "check": "Check that all that is stored is whole.",
+    "check": "Check that all that is stored is whole; name what is not.",
     "clear": "Empty a context.",
     "context": "List, create, rename and delete contexts.",
     "diff": "Name what differs between revisions A and B of a context.",
@@ -21,7 +21,7 @@ COMMANDS = {
     "history": "List the revisions of a context, latest first.",
     "info": "Show the last uploads and downloads of DIR.",
     "key": "Create, list and revoke the keys of 'ctxmgr serve'.",
-    "prune": "End old revisions, and give back the room that nothing needs.",
+    "prune": "End revisions that are not kept, and give back the room that nothing needs.",
     "restore": "Write what a context holds, or held at a revision, into DIR.",
     "revert": "Make a context again what it was at a revision.",
     "serve": "Serve the contexts of the data folder over HTTP.",

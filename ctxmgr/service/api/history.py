@@ -131,7 +131,7 @@ def revision_named(
 
 
 def _described(row: Row[Any], head: int) -> dict[str, Any]:
-    root = os.fsdecode(row.root or b"")
+    root = row.node_root or os.fsdecode(row.root or b"")
     return {
         "Revision": row.number,
         "CreateTime": timestamp(row.created_ms),

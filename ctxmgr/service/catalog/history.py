@@ -91,11 +91,11 @@ def previous(connection: Connection, context_id: str, number: int) -> int:
 def listed(connection: Connection, context_id: str, *, before: int | None, size: int) -> list[Row[Any]]:
     """Return a context's revisions, latest first: those before a number, at most so many.
 
-    With each comes what is still known of who made it: ``root`` and ``mount``, the directory that was synced, and
-    ``host``, the machine.
+    With each comes what is still known of who made it: ``root``, or ``node_root`` where another
+    process has it, and ``mount``: the directory that was synced; and ``host``, the machine.
     """
     rows = (
-        select(revisions, sessions.c.root, tasks.c.mount, nodes.c.host)
+        select(revisions, sessions.c.root, sessions.c.node_root, tasks.c.mount, nodes.c.host)
         .outerjoin(tasks, tasks.c.id == revisions.c.task_id)
         .outerjoin(sessions, sessions.c.id == tasks.c.session_id)
         .outerjoin(nodes, nodes.c.id == tasks.c.node_id)
