@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -41,13 +41,13 @@ class SyncRequest:
     """A sync as it was asked for: its target, its budget, and the parameters that ask the service for it.
 
     Attributes:
-        discards: whether it gives up local changes, which the service must say it understands.
+        needed: the names of parameters that the service must say it understands.
     """
 
     target: Target
     budget: Budget
     parameters: dict[str, str]
-    discards: bool = False
+    needed: tuple[str, ...] = ()
 
     @classmethod
     def checked(
@@ -60,12 +60,15 @@ class SyncRequest:
         max_retries: int,
         retry_interval: float,
         async_callbacks: bool,
-        discard_local: bool = False,
+        choices: Mapping[str, str] | None = None,
+        needed: tuple[str, ...] = (),
     ) -> SyncRequest:
         """Make the request of ``ContextManager.sync``'s arguments.
 
         Args:
             async_callbacks: whether the callback may be an async function.
+            choices: the parameters that have it done otherwise than its binding's policy says.
+            needed: the names of those that the service must say it understands.
 
         Raises:
             ArgumentError: a value can't be used.
@@ -75,18 +78,13 @@ class SyncRequest:
             raise ArgumentError(f"mode is {mode!r}; it must be 'upload', 'download' or None")
         if callback is not None:
             _check_callback(callback, async_callbacks)
-        if not isinstance(discard_local, bool):
-            raise ArgumentTypeError(f"discard_local is {discard_local!r}; it must be True or False")
-        if discard_local and mode != "download":
-            raise ArgumentError(f"discard_local needs mode='download', and mode is {mode!r}: uploads discard nothing")
         parameters = binding_filter(session_id, context, path)
         context_id = parameters.get("ContextId")
         if mode is not None:
             parameters["Mode"] = mode
-        if discard_local:
-            parameters["DiscardLocal"] = "true"
+        parameters |= choices or {}
         budget = Budget(positive("max_retries", max_retries), _milliseconds("retry_interval", retry_interval))
-        return cls(Target(mode or "upload", context_id, path), budget, parameters, discard_local)
+        return cls(Target(mode or "upload", context_id, path), budget, parameters, needed)
 
     @property
     def needs_path(self) -> bool:

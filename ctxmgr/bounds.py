@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "MAX_ATTEMPTS",
     "MAX_COUNT",
+    "MAX_RATE",
     "MAX_SECONDS_OF_A_STEP",
     "MAX_SECONDS_OF_A_WAIT",
     "MAX_WORKERS",
@@ -15,6 +16,9 @@ MAX_COUNT = 2**31 - 1
 """Of polls, of entries on a page, or a revision's number."""
 
 MAX_ATTEMPTS = 100
+
+MAX_RATE = 2**50
+"""Bytes a second."""
 
 MAX_WORKERS = 1000
 

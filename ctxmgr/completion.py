@@ -7,6 +7,7 @@ Times are monotonic seconds, given by the caller.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -48,6 +49,7 @@ GRACE = 5.0
 MAX_RETRIES = 150
 RETRY_INTERVAL = 1500
 
+_REFUSAL = re.compile(r"\[(Sync\.[A-Z]\w+)\] ")
 _NOTHING_BOUND = "no context is bound in the session: there was nothing to sync"
 
 
@@ -274,7 +276,10 @@ def verdict_on(target: Target, tasks: Iterable[ContextStatusData]) -> Verdict:
     failed = [task for task in tasks if task.status != "Success"]
     if failed:
         reasons = "; ".join(told(task) for task in failed)
-        return Verdict.failure("Sync.Failed", f"the {target} failed: {reasons}", tasks)
+        refusals = [_REFUSAL.match(task.error_message) for task in failed]
+        codes = {refusal[1] if refusal else "Sync.Failed" for refusal in refusals}
+        code = codes.pop() if len(codes) == 1 else "Sync.Failed"
+        return Verdict.failure(code, f"the {target} failed: {reasons}", tasks)
     nothing_to_sync = all(task.nothing_to_sync for task in tasks)
     return Verdict(success=True, nothing_to_sync=nothing_to_sync, tasks=tasks, note="" if tasks else _NOTHING_BOUND)
 

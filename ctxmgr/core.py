@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from ._io import Closing, HttpSession, HttpWire, Jobs, LocalNode, LocalWire, Waitable
-from .arguments import thread_executor
+from .arguments import context_id_of, thread_executor
 from .background import Background
 from .config import DEFAULT_REGION, resolve
+from .policies import Binding
 from .polling import Poller
-from .results import ListResult
+from .protocol import Answer, unless_understood
+from .results import Context, ListResult
 from .transport import Transport
 
 __all__ = ["ClientCore", "pages", "warn_unclosed"]
@@ -63,6 +66,30 @@ class ClientCore:
         wire = HttpWire(config, session)
         jobs = Jobs(config.workers, thread_executor(executor), wire)
         return cls(wire, jobs, LocalNode(config, session), config.attempts, config.region, config.settle_polls)
+
+    def refusal(self, needed: Collection[str], question: Mapping[str, str], within: float = math.inf) -> Answer | None:
+        """Return the failed answer to a request with parameters that the service might ignore.
+
+        Args:
+            needed: their names; without any nothing is asked.
+            question: names what GetContextInfo is asked about.
+            within: seconds it may take to ask.
+        """
+        if not needed:
+            return None
+        asked = {**question, "TaskIds": "[]", "Extensions": "true"}
+        return unless_understood(self.transport.call("GetContextInfo", asked, within=within), needed)
+
+    def refusal_of_policies(self, bound: Iterable[Context | str | Binding]) -> Answer | None:
+        """Return the failed answer to a request that binds contexts with policies which the service might ignore."""
+        for each in bound:
+            if isinstance(each, Binding) and each.policy is not None and each.policy.extensions:
+                # The context stands in for the session, which may not be there yet.
+                question = {"ContextId": context_id_of(each.context)}
+                refusal = self.refusal(each.policy.extensions, question)
+                if refusal is not None:
+                    return refusal
+        return None
 
     def close(self) -> None:
         """End every wait, leave the sessions' directories, cut what is under way, and close the connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,10 +11,11 @@ import attrs
 from ._io import ASYNC_CALLBACKS, Waitable, now
 from .answers import result_of
 from .arguments import SyncMode, SyncRequest, context_id_of
+from .choices import SyncChoices
 from .completion import MAX_RETRIES, RETRY_INTERVAL, Budget, Target, TaskWait, Verdict, Wait, binding_of
 from .core import ClientCore, warn_unclosed
 from .errors import ArgumentError
-from .policies import Binding
+from .policies import Binding, ConflictChoice
 from .policies.binding import wire_binding
 from .protocol import context_status, task_ids
 from .results import (
@@ -81,6 +82,10 @@ class ContextManager:
         retry_interval: float = RETRY_INTERVAL,
         *,
         discard_local: bool = False,
+        exclude: Iterable[str] = (),
+        conflict: ConflictChoice | str | None = None,
+        allow_mass_delete: bool = False,
+        limit_rate: int | None = None,
         progress: Callable[[SyncProgress], object] | None = None,
     ) -> Waitable[ContextSyncResult]:
         """Bring the session's directory and its contexts to the same state, and prove it.
@@ -98,6 +103,14 @@ class ContextManager:
                 a task at once, ``max_retries * retry_interval`` bounds the wait in total.
             discard_local: whether a download gives up what only the directory has changed. That goes to the context's
                 history first, and ``result.conflicts`` names it. Refused where the server does not say that it can.
+            exclude: patterns in gitignore's syntax of what this sync leaves out, beside what the policy and the
+                directory's ``.ctxignore`` files say.
+            conflict: who wins where both sides changed a path: ``newest``, ``ours`` (the directory), ``theirs`` (the
+                context), ``keep-both`` (the other version gets a copy beside it) or ``fail``; ``None`` is what the
+                policy says.
+            allow_mass_delete: whether it may delete more than half of what the context, or in a download the directory,
+                has, or everything because the directory is empty. Otherwise it fails with ``Sync.MassDelete`` then.
+            limit_rate: bytes a second that it moves at most between the directory and the store.
             progress: called with how far the sync is, a few times a second while the call waits. What it raises ends
                 the wait, not the sync. Does not go with ``callback``.
 
@@ -109,6 +122,14 @@ class ContextManager:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: the sync could not be started. With a callback that is a result, and ``callback(False)``.
         """
+        choices = SyncChoices.checked(
+            mode,
+            discard_local=discard_local,
+            exclude=exclude,
+            conflict=conflict,
+            allow_mass_delete=allow_mass_delete,
+            limit_rate=limit_rate,
+        )
         request = SyncRequest.checked(
             self.session_id,
             context_id,
@@ -118,7 +139,8 @@ class ContextManager:
             max_retries,
             retry_interval,
             ASYNC_CALLBACKS,
-            discard_local,
+            choices.parameters,
+            choices.needed,
         )
         if callback is None:
             return self._syncs.run(request, progress)
@@ -133,17 +155,29 @@ class ContextManager:
         mode: SyncMode | None = None,
         *,
         discard_local: bool = False,
+        exclude: Iterable[str] = (),
+        conflict: ConflictChoice | str | None = None,
+        allow_mass_delete: bool = False,
     ) -> ContextPlanResult:
         """Return what a sync would do, without doing it (ctxmgr's own service only).
 
         Args:
-            context_id, path, mode, discard_local: as in ``sync``.
+            context_id, path, mode, discard_local, exclude, conflict, allow_mass_delete: as in ``sync``.
 
         Raises:
             ArgumentError: a value can't be used; nothing was sent.
             TransportError: no answer could be had, or it can't be read.
         """
-        request = SyncRequest.checked(self.session_id, context_id, path, mode, None, 1, 0, False, discard_local)
+        choices = SyncChoices.checked(
+            mode,
+            discard_local=discard_local,
+            exclude=exclude,
+            conflict=conflict,
+            allow_mass_delete=allow_mass_delete,
+        )
+        request = SyncRequest.checked(
+            self.session_id, context_id, path, mode, None, 1, 0, False, choices.parameters, choices.needed
+        )
         answer = self._syncs.refusal(request) or self._core.transport.call("PlanSync", request.parameters)
         return result_of(answer, ContextPlanResult, lambda: _plan(answer.data))
 
@@ -162,6 +196,9 @@ class ContextManager:
             TransportError: no answer could be had, or it can't be read.
         """
         bindings = [wire_binding(path, bound) for path, bound in bind.items()]
+        refusal = self._core.refusal_of_policies(bind.values())
+        if refusal is not None:
+            return result_of(refusal, BindResult)
         before: list[ContextStatusData] = []
         if wait and not self._core.transport.tells_task_ids:
             info = self.info(task_type="download")
@@ -277,4 +314,5 @@ class AdoptedManager(ContextManager):
 
 def _plan(data: Any) -> dict[str, Any]:
     plan = structure(data, PlanData)
-    return {**attrs.asdict(plan, recurse=False), "skipped": list(plan.skipped), "conflicts": list(plan.conflicts)}
+    lists = {"skipped": list(plan.skipped), "conflicts": list(plan.conflicts), "excluded": list(plan.excluded)}
+    return attrs.asdict(plan, recurse=False) | lists

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -33,7 +33,7 @@ __all__ = [
     "redacted",
     "task_ids",
     "too_large",
-    "unless_discarding",
+    "unless_understood",
 ]
 
 VERSION = "2025-05-06"
@@ -239,20 +239,32 @@ def task_ids(answer: Answer) -> tuple[str, ...] | None:
     return tuple(ids)
 
 
-def unless_discarding(answer: Answer) -> Answer | None:
-    """Return a failure unless a service says that it understands ``DiscardLocal`` (ext of ctxmgr's service).
+_CAPABILITIES = {
+    "DiscardLocal": "discard local changes",
+    "Exclude": "leave out what patterns exclude",
+    "Conflict": "let a conflict be decided otherwise",
+    "LimitRate": "limit its rate",
+    "Policy.exclude": "honour patterns that a policy excludes",
+    "Policy.conflict": "honour a policy's choice for conflicts",
+}
+
+
+def unless_understood(answer: Answer, needed: Collection[str]) -> Answer | None:
+    """Return a failure unless a service says that it understands parameters of ours (ext of ctxmgr's service).
 
     Args:
         answer: to GetContextInfo with ``Extensions``.
+        needed: the names of the parameters.
     """
-    if not answer.success:
+    if not answer.success and answer.code.startswith(("InvalidMcpSession.", "InvalidContext.", "Forbidden")):
         return answer
     told = answer.data.get("Extensions") if isinstance(answer.data, dict) else None
-    if isinstance(told, list) and "DiscardLocal" in told:
+    unknown = [name for name in needed if not isinstance(told, list) or name not in told]
+    if not unknown:
         return None
     problem = (
-        "this server does not say that it can discard local changes, and might ignore the wish; nothing was begun: "
-        "use ctxmgr's own service, or download into an empty directory"
+        f"this server does not say that it can {', '.join(_CAPABILITIES[name] for name in unknown)}, and might ignore "
+        "the wish; nothing was begun: use ctxmgr's own service, or leave it out"
     )
     return attrs.evolve(answer, success=False, code="Sync.Unsupported", message=problem)
 

@@ -170,6 +170,9 @@ class Sessions:
         if root is not None and server_root is not None:
             raise ArgumentError("root= is a directory of this machine and server_root= one of the server's: give one")
         bindings = [wire_binding(path, bound) for path, bound in (bind or {}).items()]
+        refusal = self._core.refusal_of_policies((bind or {}).values())
+        if refusal is not None:
+            return result_of(refusal, SessionResult)
         parameters = {"PersistenceDataList": json.dumps(bindings)}
         if labels:
             parameters["Labels"] = json.dumps(dict(labels))

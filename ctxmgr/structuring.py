@@ -19,6 +19,7 @@ from .results import (
     ContextFile,
     ContextStats,
     ContextStatusData,
+    ExcludedPath,
     FileChange,
     FileVersion,
     PlannedChange,
@@ -58,6 +59,9 @@ class PlanData:
     skipped: tuple[tuple[str, str], ...]
     kept_local: int = 0
     conflicts: tuple[Conflict, ...] = ()
+    excluded: tuple[ExcludedPath, ...] = ()
+    excluded_total: int = 0
+    refusal: str = ""
 
 
 @attrs.frozen
@@ -273,12 +277,16 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
         "context_id": "contextId",
         "mount": "mount",
     },
+    ExcludedPath: {name: name for name in ("path", "pattern", "source", "line", "mount")},
     PlanData: {
         "changes": "Changes",
         "unchanged": "Unchanged",
         "skipped": "Skipped",
         "kept_local": "KeptLocal",
         "conflicts": "Conflicts",
+        "excluded": "Excluded",
+        "excluded_total": "ExcludedTotal",
+        "refusal": "Refusal",
     },
     CreatedSession: {"session_id": "SessionId", "root": "Root"},
     FileUrlData: {"url": "Url", "expire_time": "ExpireTime"},

@@ -12,7 +12,7 @@ from .background import Waiting
 from .completion import BindingKey, Target, TaskWait, Verdict, Wait, binding_of
 from .core import ClientCore
 from .errors import ApiError, CtxmgrError, ProtocolError
-from .protocol import Answer, context_status, task_ids, unless_discarding
+from .protocol import Answer, context_status, task_ids
 from .results import ContextBinding, ContextBindingsResult, ContextStatusData, ContextSyncResult, SyncProgress
 from .snapshot import SnapshotWait
 from .structuring import structure_list
@@ -66,10 +66,7 @@ class Syncs:
         Args:
             within: seconds it may take to ask.
         """
-        if not request.discards:
-            return None
-        question = self._binding(request) | {"TaskIds": "[]", "Extensions": "true"}
-        return unless_discarding(self.core.transport.call("GetContextInfo", question, within=within))
+        return self.core.refusal(request.needed, self._binding(request), within)
 
     def located(self, request: SyncRequest, deadline: float) -> SyncRequest:
         """Return the request with the path of its binding, where only the context is given.

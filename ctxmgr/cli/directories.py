@@ -11,7 +11,7 @@ from ctxmgr.oserrors import described
 from .clients import is_server
 from .output import Failure, Invocation, shown
 
-__all__ = ["check_apart", "checked_directory", "checked_place", "is_empty", "made_directory"]
+__all__ = ["check_apart", "checked_directory", "checked_place", "made_directory"]
 
 
 def checked_directory(path: str) -> str:
@@ -55,15 +55,6 @@ def made_directory(path: str) -> str:
     except OSError as error:
         raise Failure(f"{shown(path)} can't be made: {described(error)}") from error
     return real
-
-
-def is_empty(directory: str) -> bool:
-    """Whether there is nothing in a directory; one that can't be read is another's to complain of."""
-    try:
-        with os.scandir(directory) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
 
 
 def check_apart(invocation: Invocation, directory: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from .output import Invocation
 
-__all__ = ["answering", "data_option", "help_unless_told", "named", "places"]
+__all__ = ["answering", "data_option", "help_unless_told", "named", "places", "telling"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -61,6 +61,22 @@ def answering(function: _F) -> _F:
         callback=_noted,
         help="Answer with one JSON object, also on failure.",
     )(function)
+
+
+def telling(function: _F) -> _F:
+    """Add the options that say how much is told."""
+    quiet = click.option(
+        "--quiet", "-q", is_flag=True, expose_value=False, callback=_noted, help="Tell of nothing but a failure."
+    )
+    verbose = click.option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        expose_value=False,
+        callback=_noted,
+        help="Tell the progress in lines, and lists in full.",
+    )
+    return quiet(verbose(function))
 
 
 def _noted(ctx: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:

@@ -67,6 +67,8 @@ class Invocation:
         data: the data folder that was named on the command line.
         endpoint: the server that was named on the command line.
         json: whether the answer is one JSON object.
+        quiet: whether only a failure is told of.
+        verbose: whether progress is told in lines, and lists in full.
         facts: what the JSON object holds, as far as it is known: a failure shows it too.
     """
 
@@ -74,6 +76,8 @@ class Invocation:
         self.data: str | None = None
         self.endpoint: str | None = None
         self.json = False
+        self.quiet = False
+        self.verbose = False
         self.facts: dict[str, Any] = {}
         self._failed = False
 
@@ -87,6 +91,8 @@ class Invocation:
         self.facts |= facts
         if self.json:
             lines = [json.dumps({"success": True, **self.facts, "error": None})]
+        elif self.quiet:
+            return
         _answer("\n".join(lines))
 
     def fail(self, sentence: str) -> None:

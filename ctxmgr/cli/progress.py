@@ -6,12 +6,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctxmgr.arguments import SyncMode
 
-from .output import Failure, counted, shown, size_of
+from .clients import is_server
+from .estimate import Estimate
+from .output import Failure, Invocation, note, shown
 from .sessions import MOUNT
 
 if TYPE_CHECKING:
@@ -27,36 +30,45 @@ _ENDLESS = 10**9  # a sync takes as long as it takes
 _BEFORE_BAR = 0.3  # seconds: what is done sooner needs no bar
 _BETWEEN_FRAMES = 0.1
 _BETWEEN_LOOKS = 5.0
+_BETWEEN_LINES = 1.0
 _SILENCE = 60.0
 
 
 def run_sync(
-    client: Client, session: Session, context: Context, mode: SyncMode, *, force: bool, remote: bool, quiet: bool
+    client: Client,
+    session: Session,
+    context: Context,
+    mode: SyncMode,
+    invocation: Invocation,
+    choices: Mapping[str, Any],
 ) -> ContextSyncResult:
     """Sync one directory with one context, and wait for the end.
 
     Args:
-        force: whether a download gives up what only the directory has changed.
-        remote: whether a server does it, which may stop answering, rather than this process.
-        quiet: draw no bar.
+        invocation: says how much is told, and whether a server does it, which may stop answering.
+        choices: further arguments of ``ContextManager.sync``.
 
     Raises:
         CtxmgrError: the sync could not be started.
         Failure: the server stopped answering.
     """
-    running = _Running(session, context, mode, force=force)
-    draws = not quiet and can_be_shown()
-    if not draws and not remote:
+    running = _Running(session, context, mode, choices)
+    remote = is_server(invocation)
+    lines = invocation.verbose and not invocation.json
+    draws = not (invocation.json or invocation.quiet or lines) and can_be_shown()
+    if not draws and not lines and not remote:
         return running.result()
     with Bar(mode, context.name) as bar:
-        wait = _BEFORE_BAR
+        wait = _BETWEEN_LINES if lines else _BEFORE_BAR
         while not running.ended(wait):
-            wait = _BETWEEN_FRAMES if draws else _BETWEEN_LOOKS
+            wait = _BETWEEN_LINES if lines else _BETWEEN_FRAMES if draws else _BETWEEN_LOOKS
             if remote and time.monotonic() - running.answered > _SILENCE:
                 client.close()
                 raise Failure(f"the {mode} was begun and is not proven done: the server has not answered since")
             if draws:
                 bar.update(running.progress)
+            elif lines:
+                note(bar.line(running.progress))
     return running.result()
 
 
@@ -68,10 +80,10 @@ class _Running:
         progress: how far it was then.
     """
 
-    def __init__(self, session: Session, context: Context, mode: SyncMode, *, force: bool) -> None:
+    def __init__(self, session: Session, context: Context, mode: SyncMode, choices: Mapping[str, Any]) -> None:
         self.answered = time.monotonic()
         self.progress: SyncProgress | None = None
-        self._session, self._context, self._mode, self._force = session, context, mode, force
+        self._session, self._context, self._mode, self._choices = session, context, mode, choices
         self._result: ContextSyncResult | None = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
@@ -99,8 +111,8 @@ class _Running:
                 MOUNT,
                 self._mode,
                 max_retries=_ENDLESS,
-                discard_local=self._force,
                 progress=self._look,
+                **self._choices,
             )
         except BaseException as error:
             self._error = error
@@ -119,24 +131,26 @@ class Bar:
     Args:
         mode: ``upload`` or ``download``.
         name: the context's name.
+        clock: tells seconds.
     """
 
-    def __init__(self, mode: str, name: str) -> None:
+    def __init__(self, mode: str, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._verb = "Uploading" if mode == "upload" else "Downloading"
         self._name = shown(name)
+        self._estimate = Estimate(clock)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
     def update(self, status: SyncProgress | None) -> None:
         """Draw what the service tells of the task; nothing yet, while it tells nothing."""
         progress, task = self._drawn()
+        if status is not None:
+            self._estimate.add(status)
         if status is None or not status.files_total:
-            seen = status.files_done if status is not None else 0
-            detail = f"{counted(seen, 'file')} read, {size_of(status.bytes_done)}" if status and seen else ""
+            detail = self._estimate.line(status) if status is not None and status.files_done else ""
             progress.update(task, description=f"Looking for changes: {self._name}", total=None, detail=detail)
             return
         done, total = status.files_done, status.files_total
-        detail = f"{done}/{counted(total, 'file')}, {size_of(status.bytes_done)} of {size_of(status.bytes_total)}"
         # What travelled is not kept before the service has recorded it, so a full bar must not say that it is done.
         verb = "Finishing:" if done >= total else self._verb
         # Files count beside bytes, so that empty ones move the bar too, and it is full only when all is done.
@@ -145,8 +159,16 @@ class Bar:
             description=f"{verb} {self._name}",
             completed=status.bytes_done + done,
             total=status.bytes_total + total,
-            detail=detail,
+            detail=self._estimate.line(status),
         )
+
+    def line(self, status: SyncProgress | None) -> str:
+        """Return the same as one line, for where no bar is drawn."""
+        if status is None:
+            return f"Looking for changes: {self._name}"
+        self._estimate.add(status)
+        verb = self._verb if status.files_total else "Looking for changes:"
+        return f"{verb} {self._name}: {self._estimate.line(status)}"
 
     def _drawn(self) -> tuple[Progress, TaskID]:
         if self._progress is None or self._task is None:

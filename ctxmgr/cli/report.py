@@ -68,6 +68,10 @@ def plan_lines(plan: ContextPlanResult, mode: SyncMode, name: str, *, is_new: bo
     for change in plan.changes:
         yield _change_line(change, mode, conflicts.get(change.path))
     kept = _kept_note(plan.kept_local)
+    changed = {change.path for change in plan.changes}
+    for conflict in plan.conflicts:
+        if conflict.path not in changed:
+            yield f"conflict in {shown(conflict.path)}: {conflict.winner} wins, and nothing changes"
     if plan.changes:
         into = f"the new context {shown(name)}" if is_new else shown(name)
         files, size, deleted = _totals(plan)
@@ -92,7 +96,12 @@ def conflict_lines(invocation: Invocation, name: str, conflicts: Sequence[Confli
         total: how many conflicts there are, of which the service may not tell all.
     """
     for conflict in conflicts[:_SHOWN]:
+        if not conflict.winner:
+            yield f"conflict in {shown(conflict.path)}: both sides have changed it"
+            continue
         line = f"conflict in {shown(conflict.path)}: {conflict.winner} wins, {_other_version(conflict)}"
+        if conflict.copy:
+            line += f"; a copy of it is {shown(conflict.copy)}"
         if conflict.kind == "file" and conflict.revision and conflict.context_path:
             line += f"; to get it: {_command(invocation, name, conflict)}"
         yield line
@@ -110,10 +119,11 @@ def _left_facts(result: ContextSyncResult | ContextStatusData | ContextPlanResul
         "conflicts": [
             {
                 "path": each.path,
-                "winner": each.winner,
+                "winner": each.winner or None,
                 "kind": each.kind or None,
                 "revision": each.revision or None,
                 "context_path": each.context_path or None,
+                "copy": each.copy or None,
             }
             for each in result.conflicts
         ],
@@ -166,7 +176,9 @@ def _other_version(conflict: Conflict) -> str:
     if not conflict.kind:
         return f"{other} had deleted it"
     what = {"dir": "a folder", "link": "a link"}.get(conflict.kind, "another version")
-    kept = f"is in revision {conflict.revision}" if conflict.revision else "goes to the context's history"
+    if not conflict.revision:
+        return f"{other} had {what}, which stays there"
+    kept = f"is in revision {conflict.revision}"
     inside = "" if conflict.context_path else ", inside an archive"
     return f"{other} had {what}, which {kept}{inside}"
 

@@ -9,6 +9,7 @@ from typing import Final
 from ctxmgr import nodewire
 from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.engine.policy.policy import BindingPolicy, read_policy
+from ctxmgr.engine.sync.options import options_of
 from ctxmgr.engine.sync.run import Syncs
 from ctxmgr.engine.sync.task import TaskInterrupted
 from ctxmgr.errors import CtxmgrError, ServiceError
@@ -66,4 +67,6 @@ def answer_to(question: nodewire.Question, root: str | None, syncs: Syncs, node_
 def _planned(question: nodewire.Question, part: nodewire.PlanPart, root: str, syncs: Syncs) -> nodewire.PlannedPart:
     policy, _ = read_policy(part.policy, part.mount)
     bound = _Bound(part.context, part.mount, part.path, policy)
-    return planned_part(syncs.preview(root, bound, question.mode, part.path, discard=question.discard))
+    options = options_of(question.options)
+    preview = syncs.preview(root, bound, question.mode, part.path, options=options, discard=question.discard)
+    return planned_part(preview)

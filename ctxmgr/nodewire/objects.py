@@ -11,7 +11,8 @@ from typing import Final
 from ctxmgr.engine.manifest.entries import Manifest
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.conflicts import Conflicts
-from ctxmgr.engine.sync.run import Preview
+from ctxmgr.engine.sync.options import options_of
+from ctxmgr.engine.sync.outcome import Preview
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 
 from .sessions import PlannedChange, PlannedPart, TaskMessage
@@ -37,6 +38,7 @@ def task_message(task: Task) -> TaskMessage:
         task.discard,
         told["conflicts"],
         told["conflicts_total"],
+        task.options.text(),
     )
 
 
@@ -53,6 +55,7 @@ def task_of(message: TaskMessage, node_id: str) -> Task:
         node_id=node_id,
         discard=message.discard,
         conflicts=Conflicts(message.conflicts, message.conflicts_total),
+        options=options_of(message.options),
     )
 
 
@@ -132,6 +135,8 @@ def planned_part(preview: Preview) -> PlannedPart:
         len(planned.kept),
         json.dumps(preview.skipped),
         json.dumps([asdict(each) for each in preview.conflicts]),
+        json.dumps([asdict(each) for each in preview.excluded]),
+        preview.refusal,
     )
 
 

@@ -87,7 +87,8 @@ class Take(Message):
 
 
 class TaskMessage(Message):
-    """What a task is to do: the engine's ``Task``, without the node. ``conflicts`` is JSON, as in the task's row."""
+    """What a task is to do: the engine's ``Task``, without the node. ``conflicts`` and ``options`` are JSON,
+    as in the task's row."""
 
     id: str
     session: str
@@ -99,6 +100,7 @@ class TaskMessage(Message):
     discard: bool = False
     conflicts: str = "[]"
     conflicts_total: int = 0
+    options: str = ""
 
 
 class PlanPart(Message):
@@ -118,6 +120,7 @@ class Question(Message):
     mode: str
     discard: bool
     parts: list[PlanPart]
+    options: str = ""
 
 
 class Taken(Message):
@@ -154,13 +157,15 @@ class PlannedChange(Message):
 
 
 class PlannedPart(Message):
-    """What the sync of one `PlanPart` would do; ``skipped`` and ``conflicts`` are JSON, as in a task's row."""
+    """What the sync of one `PlanPart` would do; ``skipped``, ``conflicts`` and ``excluded`` are JSON."""
 
     changes: list[PlannedChange]
     unchanged: int = 0
     kept_local: int = 0
     skipped: str = "[]"
     conflicts: str = "[]"
+    excluded: str = "[]"
+    refusal: str = ""
 
 
 class QuestionAnswer(Message):

@@ -7,13 +7,14 @@ written again (``wire``).
 from __future__ import annotations
 
 from .binding import Binding, SyncPolicy
-from .choices import DownloadStrategy, Lifecycle, UploadMode, UploadStrategy
+from .choices import ConflictChoice, DownloadStrategy, Lifecycle, UploadMode, UploadStrategy
 from .selection import BWList, MappingPolicy, WhiteList
 from .transfers import DeletePolicy, DownloadPolicy, ExtractPolicy, RecyclePolicy, UploadPolicy
 
 __all__ = [
     "BWList",
     "Binding",
+    "ConflictChoice",
     "DeletePolicy",
     "DownloadPolicy",
     "DownloadStrategy",

@@ -11,7 +11,8 @@ from ctxmgr.arguments import context_id_of
 from ctxmgr.errors import ArgumentError, ArgumentTypeError
 from ctxmgr.results import Context
 
-from .fields import Policy, named
+from .choices import ConflictChoice
+from .fields import Policy, are_texts, chosen, named, texts
 from .selection import BWList, MappingPolicy
 from .transfers import DeletePolicy, DownloadPolicy, ExtractPolicy, RecyclePolicy, UploadPolicy
 
@@ -22,6 +23,10 @@ def _is_part(instance: object, attribute: attrs.Attribute[Any], value: object) -
     kind = attribute.metadata["kind"]
     if not isinstance(value, kind) and not (value is None and attribute.default is None):
         raise ArgumentTypeError(f"{named(instance, attribute)} is {value!r}; it must be of type {kind.__name__}")
+
+
+def _conflict_choice(value: ConflictChoice | str | None) -> ConflictChoice | None:
+    return None if value is None else chosen("SyncPolicy.conflict", ConflictChoice, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +41,10 @@ class SyncPolicy(Policy):
         recycle: how long files stay; ``None`` leaves it as it is.
         bw_list: what is synced; ``None`` is everything.
         mapping: which paths of the context appear; ``None`` is the mount path itself.
+        exclude: patterns in gitignore's syntax of what is not synced, such as ``*.log`` or ``build/``; they come before
+            those of the directory's ``.ctxignore`` files (ctxmgr's own service only).
+        conflict: who wins where both sides changed a path; ``None`` is the side that is synced from (ctxmgr's own
+            service only).
     """
 
     upload: UploadPolicy = attrs.field(
@@ -65,6 +74,17 @@ class SyncPolicy(Policy):
     mapping: MappingPolicy | None = attrs.field(
         default=None, validator=_is_part, metadata={"wire": "mappingPolicy", "kind": MappingPolicy, "sent_empty": False}
     )
+    exclude: tuple[str, ...] = attrs.field(
+        default=(), converter=texts, validator=are_texts, metadata={"wire": "exclude", "sent_empty": False}
+    )
+    conflict: ConflictChoice | None = attrs.field(
+        default=None, converter=_conflict_choice, metadata={"wire": "conflict", "sent_empty": False}
+    )
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The parts that only ctxmgr's own service honours, as it names them."""
+        return tuple(f"Policy.{name}" for name in ("exclude", "conflict") if getattr(self, name))
 
     @classmethod
     def from_text(cls, text: str) -> SyncPolicy:
@@ -81,7 +101,8 @@ class SyncPolicy(Policy):
 
     @classmethod
     def _read(cls, field: attrs.Attribute[Any], value: Any) -> Any:
-        return field.metadata["kind"].from_wire(value)
+        kind = field.metadata.get("kind")
+        return value if kind is None else kind.from_wire(value)
 
 
 @attrs.frozen

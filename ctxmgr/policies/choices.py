@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["DownloadStrategy", "Lifecycle", "UploadMode", "UploadStrategy"]
+__all__ = ["ConflictChoice", "DownloadStrategy", "Lifecycle", "UploadMode", "UploadStrategy"]
 
 
 class UploadStrategy(str, Enum):
@@ -24,6 +24,19 @@ class UploadMode(str, Enum):
 
     FILE = "File"
     ARCHIVE = "Archive"
+
+
+class ConflictChoice(str, Enum):
+    """Who wins where both sides changed a path (ctxmgr's own service only).
+
+    Without a choice an upload is won by the directory, and a download by the context.
+    """
+
+    NEWEST = "newest"
+    OURS = "ours"
+    THEIRS = "theirs"
+    KEEP_BOTH = "keep-both"
+    FAIL = "fail"
 
 
 class Lifecycle(str, Enum):

@@ -16,7 +16,7 @@ from .store import (
     StoreDamage,
     StoreStatsResult,
 )
-from .syncs import ContextPlanResult, ContextSyncResult, PlannedChange
+from .syncs import ContextPlanResult, ContextSyncResult, ExcludedPath, PlannedChange
 from .tasks import Conflict, ContextInfoResult, ContextStatusData, SyncProgress, conflicts_of
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "ContextStatusData",
     "ContextSyncResult",
     "DiffResult",
+    "ExcludedPath",
     "FileChange",
     "FileListResult",
     "FileResult",

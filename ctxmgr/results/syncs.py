@@ -7,7 +7,7 @@ import attrs
 from .response import Result
 from .tasks import Conflict, ContextStatusData, conflicts_of
 
-__all__ = ["ContextPlanResult", "ContextSyncResult", "PlannedChange"]
+__all__ = ["ContextPlanResult", "ContextSyncResult", "ExcludedPath", "PlannedChange"]
 
 
 @attrs.define(kw_only=True)
@@ -95,6 +95,25 @@ class PlannedChange:
     mount: str = ""
 
 
+@attrs.frozen(kw_only=True)
+class ExcludedPath:
+    """A path of the directory that a sync would leave out.
+
+    Attributes:
+        path: below the mount; with a slash at its end it is a directory, and stands for all that is in it.
+        pattern: what excludes it; empty where the white lists do.
+        source: the ``.ctxignore`` that the pattern stands in, below the mount; empty for one of the policy or the call.
+        line: its line there; 0 for the others.
+        mount: where the context is bound in the session.
+    """
+
+    path: str
+    pattern: str = ""
+    source: str = ""
+    line: int = 0
+    mount: str = ""
+
+
 @attrs.define(kw_only=True)
 class ContextPlanResult(Result):
     """What a sync would do, without its being done.
@@ -104,6 +123,9 @@ class ContextPlanResult(Result):
         skipped: pairs of path and reason for what can't be kept, such as sockets.
         kept_local: paths that a download would leave as only the directory has them.
         conflicts: what both sides have changed.
+        excluded: what it would leave out, and why; of more than 10,000 paths only the first.
+        excluded_total: how many there are.
+        refusal: why the sync would be refused, such as for deleting most of a context; empty if it would not.
     """
 
     changes: list[PlannedChange] = attrs.Factory(list)
@@ -111,3 +133,6 @@ class ContextPlanResult(Result):
     skipped: list[tuple[str, str]] = attrs.Factory(list)
     kept_local: int = 0
     conflicts: list[Conflict] = attrs.Factory(list)
+    excluded: list[ExcludedPath] = attrs.Factory(list)
+    excluded_total: int = 0
+    refusal: str = ""

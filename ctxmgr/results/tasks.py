@@ -15,17 +15,20 @@ __all__ = ["Conflict", "ContextInfoResult", "ContextStatusData", "SyncProgress",
 class Conflict:
     """A path that a sync found changed on both sides, differently.
 
-    The winner's version is what both sides have now. Where ``context_path`` is set and ``kind`` is ``file``,
-    ``client.files.download(context_id, context_path, target, revision=revision)`` fetches the other one.
+    The winner's version has the name now, on the side that was synced to. Where ``revision`` and ``context_path`` are
+    set and ``kind`` is ``file``, ``client.files.download(context_id, context_path, target, revision=revision)`` fetches
+    the other one.
 
     Attributes:
         path: below the mount.
-        winner: ``local`` in an upload, ``context`` in a download.
+        winner: ``local`` or ``context``; without a choice ``local`` in an upload, ``context`` in a download. Empty in a
+            sync that was refused for its conflicts.
         kind: what the other version is: ``file``, ``dir`` or ``link``; empty if that side had deleted the path.
         revision: the context's revision that holds the other version; 0 if there is none, or (in a plan) none yet.
         context_path: absolute in the context, where the revision has it; empty if it is inside an archive there.
         context_id: the context concerned.
         mount: where the context is bound in the session.
+        copy: where below the mount a copy of the other version lies, with ``keep-both``; empty if there is none.
     """
 
     path: str
@@ -35,6 +38,7 @@ class Conflict:
     context_path: str = ""
     context_id: str = ""
     mount: str = ""
+    copy: str = ""
 
 
 @attrs.frozen(kw_only=True)

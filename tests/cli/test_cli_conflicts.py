@@ -59,7 +59,7 @@ def test_json_names_each_conflict(command: Command, other: Path) -> None:
     (other / "a.txt").write_text("ours")
     document = command.sync("other", "--json").document
     assert document["conflicts"] == [
-        {"path": "a.txt", "winner": "local", "kind": "file", "revision": 2, "context_path": "/a.txt"}
+        {"path": "a.txt", "winner": "local", "kind": "file", "revision": 2, "context_path": "/a.txt", "copy": None}
     ]
     assert (document["conflicts_total"], document["kept_local"]) == (1, 0)
     (info,) = command("info", "other", "--json").document["contexts"]

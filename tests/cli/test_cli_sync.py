@@ -7,6 +7,8 @@ import shutil
 import socket
 from pathlib import Path
 
+import pytest
+
 from ctxmgr import Client
 from tests.cli.commandline import Command, tree
 
@@ -82,16 +84,19 @@ def test_upload_of_a_directory_that_lost_everything_is_refused(command: Command,
     shutil.rmtree(workspace)
     workspace.mkdir()
     for more in ([], ["--dry-run"]):
-        sentence = command.sync("workspace", *more).failed()
-        assert sentence.startswith("workspace is empty, and uploading that would delete everything in 'project'")
+        assert command.sync("workspace", *more).failed() == (
+            "the directory is empty, and the upload would delete 2 of the 2 files in the context; nothing was changed: "
+            "give --allow-mass-delete if that is meant for workspace, or --mode download to bring the files back"
+        )
     assert command.sync("workspace", "--mode", "download").succeeded().startswith("downloaded 2 files")
 
 
-def test_upload_of_an_emptied_directory_can_be_meant(command: Command, workspace: Path) -> None:
+@pytest.mark.parametrize("option", ["--allow-mass-delete", "--allow-empty"])
+def test_upload_of_an_emptied_directory_can_be_meant(command: Command, workspace: Path, option: str) -> None:
     command.sync("workspace")
     shutil.rmtree(workspace)
     workspace.mkdir()
-    assert command.sync("workspace", "--allow-empty").succeeded() == "deleted 3; revision 2 of project\n"
+    assert command.sync("workspace", option).succeeded() == "deleted 3; revision 2 of project\n"
 
 
 def test_first_upload_of_an_empty_directory_is_a_success(command: Command) -> None:

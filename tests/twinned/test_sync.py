@@ -67,13 +67,13 @@ class TestTrigger:
     def test_it_asks_for_every_binding(self, named: ScriptedServer, manager: ContextManager) -> None:
         named.script("GetContextInfo", listed(), listed(entry(task_id="t-1")))
         manager.sync()
-        assert named.asked("SyncContext")[0].parameters == {"SessionId": "s-1"}
+        assert named.asked("SyncContext")[0].parameters == {"SessionId": "s-1", "GuardDeletes": "true"}
 
     def test_it_asks_for_the_binding_and_the_mode_it_was_told(
         self, named: ScriptedServer, manager: ContextManager
     ) -> None:
         named.script("GetContextInfo", listed(), listed(entry(task_id="t-1", task_type="download")))
-        manager.sync("SdkCtx-1", "/data", "download")
+        manager.sync("SdkCtx-1", "/data", "download", allow_mass_delete=True)
         asked = {"SessionId": "s-1", "ContextId": "SdkCtx-1", "Path": "/data", "Mode": "download"}
         assert named.asked("SyncContext")[0].parameters == asked
 

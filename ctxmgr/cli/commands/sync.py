@@ -6,20 +6,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from ctxmgr.arguments import SyncMode
 from ctxmgr.cli.clients import existing_client, find_context, is_server, open_client
-from ctxmgr.cli.directories import check_apart, checked_directory, checked_place, is_empty, made_directory
+from ctxmgr.cli.directories import check_apart, checked_directory, checked_place, made_directory
+from ctxmgr.cli.exclusion import exclusion_facts, exclusion_lines
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.options import answering, named, places
-from ctxmgr.cli.output import Failure, Invocation, counted, note, quoted, shown
+from ctxmgr.cli.options import answering, named, places, telling
+from ctxmgr.cli.output import Failure, Invocation, note, quoted, shown
 from ctxmgr.cli.progress import run_sync
 from ctxmgr.cli.report import conflict_lines, plan_facts, plan_lines, sync_facts, sync_line, tell_skipped
 from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session
+from ctxmgr.cli.syncoptions import choosing
 
 if TYPE_CHECKING:
     from ctxmgr.client import Client
@@ -41,21 +43,37 @@ __all__ = ["sync"]
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Download also what DIR has changed; its versions go to history first.")
-@click.option("--allow-empty", is_flag=True, help="Upload DIR though everything in it is gone.")
+@choosing
+@telling
 @answering
 @places
 @click.pass_obj
 def sync(
-    invocation: Invocation, directory: str, name: str, mode: SyncMode, dry_run: bool, force: bool, allow_empty: bool
+    invocation: Invocation,
+    directory: str,
+    name: str,
+    mode: SyncMode,
+    dry_run: bool,
+    force: bool,
+    exclude: tuple[str, ...],
+    conflict: str | None,
+    allow_mass_delete: bool,
+    limit_upload: int | None,
+    limit_download: int | None,
 ) -> None:
     """Bring DIR and a context to the same state.
 
     What changed on one side only is taken from there. What changed on both is taken from where the sync comes from,
-    and the other version stays in the context's history: each such conflict is named, with how to get it. The exit
-    status is 0 only if it is proven done.
+    and the other version stays in the context's history: each such conflict is named, with how to get it. What a
+    .ctxignore file in DIR excludes, in gitignore's syntax, is left alone on both sides. The exit status is 0 only if
+    it is proven done.
     """
     if force and mode != "download":
         raise click.UsageError("--force goes with --mode download: an upload gives up nothing that DIR has")
+    if force and conflict is not None:
+        raise click.UsageError("--force has every conflict won by the context: leave out --conflict")
+    if invocation.quiet and invocation.verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other: give one")
     # Known before it begins, so that a failure shows every key too.
     invocation.facts |= {
         "mode": mode,
@@ -71,7 +89,15 @@ def sync(
         "conflicts": [],
         "conflicts_total": 0,
     }
-    asked = _Sync(invocation, directory, name, mode, force, allow_empty)
+    limit = limit_upload if mode == "upload" else limit_download
+    asked = _Sync(
+        invocation,
+        directory,
+        name,
+        mode,
+        {"discard_local": force, "exclude": exclude, "conflict": conflict, "allow_mass_delete": allow_mass_delete},
+        None if limit is None else limit << 10,
+    )
     if dry_run:
         asked.preview()
     elif mode == "upload":
@@ -87,25 +113,23 @@ class _Sync:
     Attributes:
         path: the directory, as the user named it.
         name: the context's name; an upload makes the context if there is none.
-        force: download also over what only the directory has changed.
-        allow_empty: upload also a directory that was emptied.
+        choices: further arguments of ``ContextManager.sync`` and ``plan``.
+        rate: bytes a second that it moves at most; ``None`` for any.
     """
 
     invocation: Invocation
     path: str
     name: str
     mode: SyncMode
-    force: bool
-    allow_empty: bool
+    choices: dict[str, Any]
+    rate: int | None
 
     def upload(self) -> None:
         directory = checked_directory(self.path)
         check_apart(self.invocation, directory)
         with open_client(self.invocation) as client:
             context = find_context(client, self.name) or client.contexts.create(self.name).context
-            session = kept_session(client, directory, context)
-            self._check_not_emptied(session, directory, context)
-            result = self._run(client, session, context)
+            result = self._run(client, kept_session(client, directory, context), context)
         self._answer(result)
 
     def download(self) -> None:
@@ -128,13 +152,15 @@ class _Sync:
             context = find_context(client, self.name) if uploads else self._to_restore(client)
             is_new = client is None or context is None
             if client is None or context is None:
-                plan = _plan_of_new(directory, self.name)
+                plan = _plan_of_new(directory, self.name, self.choices)
             else:
                 plan = self._plan(client, directory, context)
-        if not self.invocation.json:
+        if not self.invocation.json and not self.invocation.quiet:
             tell_skipped(plan.skipped)
-        lines = plan_lines(plan, self.mode, self.name, is_new=is_new)
-        self.invocation.answer(lines, **plan_facts(plan, is_new=is_new))
+        self.invocation.facts |= plan_facts(plan, is_new=is_new) | exclusion_facts(plan)
+        self._check_refusal(plan.refusal)
+        changes = plan_lines(plan, self.mode, self.name, is_new=is_new)
+        self.invocation.answer([*exclusion_lines(plan, every=self.invocation.verbose), *changes])
 
     def _to_restore(self, client: Client | None) -> Context:
         """Return the context that is to be downloaded.
@@ -150,26 +176,10 @@ class _Sync:
             )
         return context
 
-    def _check_not_emptied(self, session: Session, directory: str, context: Context) -> None:
-        """Refuse to upload a directory that has lost everything: it is more often unmounted than emptied on purpose.
-
-        Raises:
-            Failure: uploading it would delete everything in the context.
-        """
-        if self.allow_empty or not is_empty(directory):
-            return
-        plan = session.context.plan(context.id, MOUNT, "upload").raise_for_error()
-        if plan.changes:
-            raise Failure(
-                f"{shown(self.path)} is empty, and uploading that would delete everything in {quoted(context.name)} "
-                f"({counted(len(plan.changes), 'path')}): give --allow-empty if that is meant, "
-                "or --mode download to bring the files back"
-            )
-
     def _run(self, client: Client, session: Session, context: Context) -> ContextSyncResult:
-        remote, quiet = is_server(self.invocation), self.invocation.json
+        choices = self.choices | {"limit_rate": self.rate}
         try:
-            return run_sync(client, session, context, self.mode, force=self.force, remote=remote, quiet=quiet)
+            return run_sync(client, session, context, self.mode, self.invocation, choices)
         except Interrupted:
             # Told before the client is closed, which may take a moment.
             rest = "run it again to go on where it stopped"
@@ -184,27 +194,39 @@ class _Sync:
                 # What a download kept before it failed may be gone from the directory.
                 for line in conflicts:
                     note(line)
+            self._check_refusal(result.error_message)
             # The tasks' own reasons, where there are any.
             reasons = [task.error_message for task in result.tasks if task.status == "Failed" and task.error_message]
             if reasons:
                 raise Failure(f"the {self.mode} failed: {'; '.join(reasons)}")
             result.raise_for_error()
-        if not self.invocation.json:
+        if not self.invocation.json and not self.invocation.quiet:
             tell_skipped(result.skipped)
         self.invocation.answer([sync_line(result, self.mode, self.name), *conflicts])
+
+    def _check_refusal(self, message: str) -> None:
+        """Fail with what to do where the service refused to delete most of what is there.
+
+        Raises:
+            Failure: it did.
+        """
+        _, code, why = message.partition("[Sync.MassDelete] ")
+        if code:
+            # The result's own code comes first, and then that of each task.
+            told = why.rpartition(code)[2].replace("sync again with allow_mass_delete=True", "give --allow-mass-delete")
+            back = ", or --mode download to bring the files back" if self.mode == "upload" else ""
+            raise Failure(f"{told} for {shown(self.path)}{back}")
 
     def _plan(self, client: Client, directory: str, context: Context) -> ContextPlanResult:
         # Of a server's session, another process may be the node.
         kept = None if is_server(self.invocation) else session_of(client, directory, context)
         if kept is not None and os.path.isdir(directory):
-            if self.mode == "upload":
-                self._check_not_emptied(kept, directory, context)
-            return kept.context.plan(context.id, MOUNT, self.mode, discard_local=self.force).raise_for_error()
+            return kept.context.plan(context.id, MOUNT, self.mode, **self.choices).raise_for_error()
         with _stand_in(directory) as place, temporary_session(client, place, context) as session:
-            return session.context.plan(context.id, MOUNT, self.mode, discard_local=self.force).raise_for_error()
+            return session.context.plan(context.id, MOUNT, self.mode, **self.choices).raise_for_error()
 
 
-def _plan_of_new(directory: str, name: str) -> ContextPlanResult:
+def _plan_of_new(directory: str, name: str, choices: dict[str, Any]) -> ContextPlanResult:
     """Plan an upload to a context that does not exist, in a data folder that does not outlive it."""
     from ctxmgr.client import Client
 
@@ -213,7 +235,7 @@ def _plan_of_new(directory: str, name: str) -> ContextPlanResult:
         Client.local(folder) as client,
         temporary_session(client, directory, client.contexts.create(name).context) as session,
     ):
-        return session.context.plan().raise_for_error()
+        return session.context.plan(mode="upload", **choices).raise_for_error()
 
 
 @contextmanager

@@ -8,11 +8,17 @@ from typing import Literal
 
 import msgspec
 
+from .copies import copies_of
 from .entries import DIRECTORY, Entry, Manifest, is_temporary, parent, same, tree_order
 
-__all__ = ["Change", "Mode", "Plan", "plan", "within"]
+__all__ = ["Change", "Choice", "Mode", "Plan", "plan", "within"]
 
 Mode = Literal["upload", "download"]
+Choice = Literal["", "newest", "ours", "theirs", "keep-both", "fail"]
+"""Who wins a conflict: the later time; the workspace; the context; or, as without a choice, the side that is synced
+from, beside which the other version gets a copy; with ``fail`` whoever carries out the plan has to refuse it."""
+
+_DECIDING = ("newest", "ours", "theirs", "keep-both")
 
 # Stands in where a context holds a file but not its directory, as after an upload by URL.
 _IMPLIED = Entry(DIRECTORY, 0o755)
@@ -44,8 +50,10 @@ class Plan:
         keep: the revision that takes the losers into the context's history; the one after it takes it back.
         conflicts: the paths whose version on the losing side goes although it had changed there, in tree order; a
             version that differs in its time alone is none.
+        upheld: those of the conflicts that the side to be changed has won: its version stays.
+        copies: for a conflict whose loser gets a copy beside the winner, the copy's path.
         kept: for a download, the paths that stay other than the context has them, because only the workspace changed
-            them.
+            them, or because its version won.
         blocked: the paths a download can't write, because what is skipped in the workspace is in the way.
         unchanged: how many files and links were the same on both sides.
         base: what workspace and context have in common once the plan is carried out; for a path in which they still
@@ -59,6 +67,8 @@ class Plan:
     losers: dict[bytes, Entry] = field(default_factory=dict)
     keep: Change = field(default_factory=Change)
     conflicts: list[bytes] = field(default_factory=list)
+    upheld: frozenset[bytes] = frozenset()
+    copies: dict[bytes, bytes] = field(default_factory=dict)
     kept: list[bytes] = field(default_factory=list)
     blocked: list[bytes] = field(default_factory=list)
     unchanged: int = 0
@@ -74,6 +84,9 @@ def plan(
     delete: bool = True,
     discard: bool = False,
     skipped: Collection[bytes] = (),
+    choice: Choice = "",
+    stamp: str = "",
+    uncopied: Collection[bytes] = (),
 ) -> Plan:
     """Decide what a sync has to change.
 
@@ -91,11 +104,14 @@ def plan(
             another kind is replaced all the same.
         discard: whether a download makes the workspace what the context is, also where only the workspace changed.
         skipped: the paths in the workspace of which no version can be had, such as sockets; they are left alone.
+        choice: who wins a conflict.
+        stamp: what the names of copies say of their origin: a host's name and a time.
+        uncopied: paths whose version in the context gets no copy.
     """
     hidden = _hidden(skipped)
     upload = mode == "upload"
-    winner, other = (local, remote) if upload else (remote, local)
-    changing = remote if upload else local
+    source, changing = (local, remote) if upload else (remote, local)
+    winner = {"ours": local, "theirs": remote}.get(choice, source)
 
     target: dict[bytes, Entry] = {}
     differing = []
@@ -124,11 +140,11 @@ def plan(
                 conflicts.add(path)
         else:
             conflicts.add(path)
-            chosen = winner.get(path)
+            chosen = _chosen(choice, winner.get(path), (remote if winner is local else local).get(path))
         if chosen is not None:
             target[path] = chosen
 
-    _add_parents(target, winner, other)
+    _add_parents(target, source, changing)
     disputed = _with_something_below(target)
     if disputed:
         _take(target, disputed, winner, hidden)
@@ -139,18 +155,32 @@ def plan(
     blocked = [] if upload else _give_way(target, local, remote, skipped)
 
     put, gone = _difference(changing, target)
-    conflicts = {
-        path
-        for path in conflicts
-        if (path in put or path in gone) and not _same_but_for_time(local.get(path), remote.get(path))
-    }
+    conflicts = {path for path in conflicts if not _same_but_for_time(local.get(path), remote.get(path))}
+    lost = {path for path in conflicts if path in put or path in gone}
+    upheld = frozenset[bytes]()
+    copies: dict[bytes, bytes] = {}
+    out_of_reach = frozenset(blocked)
+    if choice in _DECIDING:
+        upheld = frozenset(path for path in conflicts - lost if not within(path, out_of_reach))
+    if choice == "keep-both":
+        copies = copies_of(lost.difference(uncopied), changing, target, local.keys() | remote.keys(), stamp)
+        put |= {copy: changing[path] for path, copy in copies.items()}
+        target |= {copy: changing[path] for path, copy in copies.items()}
+    conflicts = lost | upheld
     after_local, after_remote = (local, target) if upload else (target, remote)
     common = _common(base, after_local, after_remote)
     told = sorted(conflicts, key=tree_order)
     if upload:
-        return Plan(put=put, drop=sorted(gone, key=tree_order), conflicts=told, unchanged=unchanged, base=common)
+        return Plan(
+            put=put,
+            drop=sorted(gone, key=tree_order),
+            conflicts=told,
+            upheld=upheld,
+            copies=copies,
+            unchanged=unchanged,
+            base=common,
+        )
     losers = {path: local[path] for path in (*put, *gone) if path in local and not same(local[path], base.get(path))}
-    out_of_reach = frozenset(blocked)
     kept = [
         path
         for path in differing
@@ -162,11 +192,24 @@ def plan(
         losers=losers,
         keep=_history(losers, local, remote),
         conflicts=told,
+        upheld=upheld,
+        copies=copies,
         kept=kept,
         blocked=blocked,
         unchanged=unchanged,
         base=common,
     )
+
+
+def _chosen(choice: Choice, winner: Entry | None, loser: Entry | None) -> Entry | None:
+    """Return the version that a conflict leaves under the path's own name."""
+    if choice not in ("newest", "keep-both"):
+        return winner
+    if winner is None or loser is None:
+        return winner or loser
+    if choice == "keep-both" or DIRECTORY in (winner.kind, loser.kind):
+        return winner
+    return loser if loser.mtime_ns > winner.mtime_ns else winner
 
 
 def _same_but_for_time(one: Entry | None, other: Entry | None) -> bool:

@@ -6,15 +6,17 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, get_args
 
+from ctxmgr.engine.manifest.merge import Choice
 from ctxmgr.errors import ServiceError
 
+from .ignore import check_patterns
 from .mounts import is_within, normalised
 from .values import malformed, plain_text
 from .whitelist import SelectionRule, check_white_lists
 
-__all__ = ["DAYS", "BindingPolicy", "Extract", "Recycle", "read_policy"]
+__all__ = ["DAYS", "BindingPolicy", "Extract", "Recycle", "read_choice", "read_policy"]
 
 DAYS: dict[str, int | None] = {
     **{f"Lifecycle_{days}Day{'s' if days > 1 else ''}": days for days in (1, 3, 5, 10, 15, 30, 90, 180, 360)},
@@ -67,6 +69,8 @@ class BindingPolicy:
         white_lists: what is synced; everything where there are none.
         origins: the paths in the context that appear at the mount path, the first of several winning; the mount path
             itself where there are none.
+        exclude: patterns of what is not synced, in gitignore's syntax.
+        conflict: who wins where both sides changed; empty for the side that is synced from.
     """
 
     auto_upload: bool = True
@@ -78,6 +82,8 @@ class BindingPolicy:
     recycle: Recycle | None = None
     white_lists: tuple[SelectionRule, ...] = ()
     origins: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    conflict: Choice = ""
 
     def variant(self) -> str:
         """Name what decides which of the context's files belong to which of the workspace's; "" for the plain case.
@@ -103,6 +109,7 @@ def read_policy(value: object, mount: str) -> tuple[BindingPolicy, str]:
         ServiceError: ``InvalidParameter.Malformed``, or ``UnsupportedPolicy`` for what would have to be ignored.
     """
     document = _document(value)
+    whole = _Section({"Policy": document}, "Policy")
     upload = _Section(document, "uploadPolicy")
     download = _Section(document, "downloadPolicy")
     upload.choice("uploadStrategy", ("UploadBeforeResourceRelease",))
@@ -118,9 +125,29 @@ def read_policy(value: object, mount: str) -> tuple[BindingPolicy, str]:
         recycle=_recycle(_Section(document, "recyclePolicy"), mount),
         white_lists=_white_lists(_Section(document, "bwList"), mount),
         origins=_origins(_Section(document, "mappingPolicy"), mount),
+        exclude=_excluded(whole),
+        conflict=read_choice(f"{whole.name}.conflict", whole.text("conflict")),
     )
     text = value if isinstance(value, str) and value else json.dumps(document)
     return read, text
+
+
+def read_choice(name: str, value: str) -> Choice:
+    """Return who wins a conflict.
+
+    Raises:
+        ServiceError: the value is none that there is.
+    """
+    for choice in get_args(Choice):
+        if value == choice:
+            return choice  # type: ignore[no-any-return]  # it is one of the literals
+    raise malformed(name, value, f"one of {', '.join(filter(None, get_args(Choice)))}")
+
+
+def _excluded(whole: _Section) -> tuple[str, ...]:
+    patterns = whole.texts("exclude")
+    check_patterns(f"{whole.name}.exclude", patterns)
+    return patterns
 
 
 def _document(value: object) -> dict[str, Any]:
@@ -144,7 +171,7 @@ class _Section:
 
     def __init__(self, document: dict[str, Any], name: str, *, within: str = "") -> None:
         found = document.get(name)
-        self.name = f"Policy.{within}{name}"
+        self.name = name if name == "Policy" else f"Policy.{within}{name}"
         if found is not None and not isinstance(found, dict):
             raise malformed(self.name, found, "an object")
         self.given = found is not None

@@ -73,8 +73,12 @@ class Selection:
             return None
         return cls(lists, mount)
 
-    def includes(self, path: bytes) -> bool:
-        """Whether a path relative to the mount path is selected."""
+    def includes(self, path: bytes, directory: bool = False) -> bool:
+        """Whether a path relative to the mount path is selected.
+
+        Args:
+            directory: whether a directory is there; white lists make no difference between that and a file.
+        """
         return any(state is not None and state is not False for state in self._states(path, keep=False))
 
     def may_hold(self, path: bytes) -> bool:
@@ -108,8 +112,8 @@ class Part(Selection):
         self._path = path
         self._selection = selection
 
-    def includes(self, path: bytes) -> bool:
-        return self._covers(path) and (self._selection is None or self._selection.includes(path))
+    def includes(self, path: bytes, directory: bool = False) -> bool:
+        return self._covers(path) and (self._selection is None or self._selection.includes(path, directory))
 
     def may_hold(self, path: bytes) -> bool:
         on_the_way = not path or self._path.startswith(path + b"/")

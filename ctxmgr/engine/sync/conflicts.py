@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from ctxmgr.engine.manifest.entries import Manifest
-from ctxmgr.engine.manifest.merge import Plan
+from ctxmgr.engine.manifest.entries import Entry, Manifest
+from ctxmgr.engine.manifest.merge import Choice, Plan
 
 from .changeset import place_of
 from .projection import View
 
-__all__ = ["Conflicts", "MergeConflict", "of_download", "of_upload", "read"]
+__all__ = ["Conflicts", "MergeConflict", "of_plan", "origin_stamp", "read"]
 
 #: How many conflicts a task tells in full, and characters of their paths. The rest is counted: answers have a limit.
 TOLD: Final = 10_000
@@ -28,10 +30,12 @@ class MergeConflict:
 
     Attributes:
         path: relative to the mount path.
-        winner: ``local`` or ``context``: whose version both sides have now.
+        winner: ``local`` or ``context``: whose version has the name now; empty where the sync was refused for it.
         kind: what the other version is: ``file``, ``dir`` or ``link``; empty where that side had deleted the path.
         revision: the context's revision that holds the other version; 0 where there is none.
-        context_path: where the context has it at that revision; empty where only an archive of the context holds it.
+        context_path: where the context has it at that revision; empty where only an archive of the context, or the
+            workspace, holds it.
+        copy: where, relative to the mount path, a copy of the other version lies; empty where there is none.
     """
 
     path: str
@@ -39,6 +43,7 @@ class MergeConflict:
     kind: str = ""
     revision: int = 0
     context_path: str = ""
+    copy: str = ""
 
 
 class Conflicts:
@@ -70,31 +75,38 @@ def read(told: str) -> list[MergeConflict]:
     return [MergeConflict(**each) for each in json.loads(told)]
 
 
-def of_upload(plan: Plan, view: View) -> list[MergeConflict]:
-    """Return the conflicts of an upload: the context's versions stay in the revision that it was planned on."""
-    return _conflicts(plan, view, "local", view.files, dict.fromkeys(plan.conflicts, view.origins.head))
-
-
-def of_download(plan: Plan, view: View, local: Manifest, revision: int) -> list[MergeConflict]:
-    """Return the conflicts of a download.
+def of_plan(plan: Plan, view: View, local: Manifest, mode: str, choice: Choice, revision: int) -> list[MergeConflict]:
+    """Return the conflicts of a plan.
 
     Args:
+        view: what the context has: versions of it that lose stay in the revision that the plan was made on.
         local: what the workspace has.
-        revision: the one that takes the local versions into the context's history; 0 while there is none.
+        mode: ``upload`` or ``download``.
+        choice: who wins; with ``fail`` nobody does.
+        revision: the one with which a download takes local versions into the context's history; 0 while there is none.
     """
-    return _conflicts(plan, view, "context", local, dict.fromkeys(plan.keep.put, revision))
-
-
-def _conflicts(
-    plan: Plan, view: View, winner: str, other: Manifest, revisions: Mapping[bytes, int]
-) -> list[MergeConflict]:
     found = []
     for path in plan.conflicts:
-        entry = other.get(path)
-        conflict = MergeConflict(os.fsdecode(path), winner)
-        if entry is not None:
-            inside = winner == "local" and (path in view.packed or path in view.unpacked)
-            place = "" if inside else os.fsdecode(place_of(path, view.origins))
-            conflict = MergeConflict(conflict.path, winner, entry.kind, revisions.get(path, 0), place)
-        found.append(conflict)
+        copy = os.fsdecode(plan.copies.get(path, b""))
+        if (mode == "upload") != (path in plan.upheld):
+            inside = path in view.packed or path in view.unpacked
+            place = b"" if inside else place_of(path, view.origins)
+            conflict = _conflict(path, "local", view.files.get(path), view.origins.head, place, copy)
+        else:
+            kept = path in plan.keep.put
+            place = place_of(path, view.origins) if mode == "download" else b""
+            conflict = _conflict(path, "context", local.get(path), revision if kept else 0, place, copy)
+        found.append(replace(conflict, winner="") if choice == "fail" else conflict)
     return found
+
+
+def origin_stamp() -> str:
+    """Return what the names of copies say of their origin: this host's name and the minute, UTC."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename.partition(".")[0])[:32]
+    return f"{host}-{time.strftime('%Y%m%dT%H%M', time.gmtime())}"
+
+
+def _conflict(path: bytes, winner: str, loser: Entry | None, revision: int, place: bytes, copy: str) -> MergeConflict:
+    if loser is None:
+        return MergeConflict(os.fsdecode(path), winner)
+    return MergeConflict(os.fsdecode(path), winner, loser.kind, revision, os.fsdecode(place), copy)

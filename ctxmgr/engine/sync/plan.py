@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent, same
-from ctxmgr.engine.manifest.merge import Mode, Plan, plan
+from ctxmgr.engine.manifest.merge import Choice, Mode, Plan, plan
 from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import WorkspaceState
@@ -15,16 +16,21 @@ from .projection import View
 
 __all__ = ["Reconciled", "advance", "reconcile", "with_unselected"]
 
-_OUTSIDE_LOCAL = "is in the way of what the white lists select, and they don't select it: move it away"
+_OUTSIDE_LOCAL = "is in the way of what is synced, and is not synced itself: move it away"
 _OUTSIDE_REMOTE = "is in the way: the context holds something of that name, or below it, that this binding doesn't sync"
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """A plan, and what of the binding's files it can't touch."""
+    """A plan, and what of the binding's files it can't touch.
+
+    Attributes:
+        told: the ignore rules of which it says that the context holds something they exclude.
+    """
 
     plan: Plan
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 def reconcile(
@@ -36,6 +42,8 @@ def reconcile(
     delete: bool,
     selection: Selection | None,
     discard: bool = False,
+    choice: Choice = "",
+    stamp: str = "",
 ) -> Reconciled:
     """Plan a sync, as `merge.plan`.
 
@@ -47,27 +55,21 @@ def reconcile(
         delete: whether an upload deletes.
         selection: what the white lists select; None is everything.
         discard: whether a download gives up what only the workspace changed.
+        choice: who wins a conflict.
+        stamp: what the names of copies say of their origin.
     """
+    uncopied = {*view.packed, *view.unpacked} if choice == "keep-both" and mode == "upload" else ()
+    decide = partial(plan, mode=mode, delete=delete, discard=discard, choice=choice, stamp=stamp, uncopied=uncopied)
     skipped = [path for path, _ in found.skipped]
     if selection is None and not view.sources and not view.unpacked:
-        planned = plan(
-            state.base(), found.manifest, view.files, mode=mode, delete=delete, discard=discard, skipped=skipped
-        )
+        planned = decide(state.base(), found.manifest, view.files, skipped=skipped)
         return Reconciled(planned, view.skipped)
     sides = _Sides(view, state, found, mode, selection, discard=discard)
-    planned = plan(
-        sides.base,
-        sides.local,
-        sides.remote,
-        mode=mode,
-        delete=delete,
-        discard=discard,
-        skipped=[*skipped, *sides.blocked, *sides.kept],
-    )
+    planned = decide(sides.base, sides.local, sides.remote, skipped=[*skipped, *sides.blocked, *sides.kept])
     planned = replace(
         planned,
         blocked=[path for path in planned.blocked if path not in sides.blocked],
-        kept=[path for path in planned.kept if sides.includes(path)],
+        kept=[path for path in planned.kept if path not in sides.carried],
     )
     if mode == "upload" and view.unpacked:
         planned = _without_unpacked(planned, view)
@@ -78,9 +80,13 @@ def with_unselected(after: WorkspaceState, before: WorkspaceState, selection: Se
     """Carry over, into the state after a sync, what was known of the paths that it did not sync."""
     if selection is None:
         return after
-    files = {path: known for path, known in after.files.items() if selection.includes(path)}
-    files |= {path: known for path, known in before.files.items() if not selection.includes(path)}
-    return WorkspaceState(after.revision, files)
+
+    def included(path: bytes, known: tuple[Entry, Fingerprint | None]) -> bool:
+        return selection.includes(path, known[0].kind == DIRECTORY)
+
+    files = {path: known for path, known in after.files.items() if included(path, known)}
+    files |= {path: known for path, known in before.files.items() if not included(path, known)}
+    return WorkspaceState(after.revision, files, after.told)
 
 
 class _Sides:
@@ -88,7 +94,7 @@ class _Sides:
 
     Attributes:
         base, local, remote: what the plan is made of.
-        includes: whether a path is synced.
+        carried: the directories that are made where something below them is synced, and otherwise never touched.
         blocked: paths at which one side holds a file that is not synced, and the other needs a directory.
         kept: for a download, what is not synced and lies in a directory that is.
     """
@@ -105,7 +111,9 @@ class _Sides:
     ) -> None:
         self._upload = mode == "upload"
         self._discard = discard
-        self.includes: Callable[[bytes], bool] = (lambda path: True) if selection is None else selection.includes
+        self._includes: Callable[[bytes, bool], bool] = (
+            (lambda path, directory: True) if selection is None else selection.includes
+        )
         self.local = dict(found.manifest)
         self.remote: dict[bytes, Entry] = {}
         self._outside_local = found.outside
@@ -114,18 +122,26 @@ class _Sides:
         for path, entry in view.files.items():
             # A source that the workspace has again is a new version of the archive, to be uploaded like any file.
             hidden = path in view.sources and not (self._upload and path in self.local)
-            if hidden or not self.includes(path):
+            if hidden or not self._includes(path, entry.kind == DIRECTORY):
                 self._outside_remote[path] = entry if entry.kind == DIRECTORY else None
             else:
                 self.remote[path] = entry
-        self.base = {path: entry for path, entry in state.base().items() if self.includes(path)}
-        carriers = {above for above in _above((*self.local, *self.remote)) if not self.includes(above)}
-        for path in sorted(carriers):
+            if path not in view.sources and (path in self.local) != (path in self.remote):
+                # An ignore rule that is about directories alone tells a directory from a file of the same name.
+                if path in self._outside_local:
+                    self.blocked[path] = _OUTSIDE_LOCAL
+                elif path in self._outside_remote and path in self.local:
+                    self.blocked[path] = _OUTSIDE_REMOTE
+        self.base = {
+            path: entry for path, entry in state.base().items() if self._includes(path, entry.kind == DIRECTORY)
+        }
+        self.carried = {above for above in _above((*self.local, *self.remote)) if not self._includes(above, True)}
+        for path in sorted(self.carried):
             self._carry(path)
         self.kept = [
             path
             for path in self._outside_local
-            if path not in carriers and parent(path) in self.local and not self._upload
+            if path not in self.carried and parent(path) in self.local and not self._upload
         ]
         if self._upload:
             for path in sorted(_above(self._outside_remote)):
@@ -151,7 +167,7 @@ class _Sides:
 
     def _hold(self, path: bytes) -> None:
         """Keep a directory of the context that holds something an upload doesn't see."""
-        if path not in self.remote or not self.includes(path):
+        if path not in self.remote or not self._includes(path, True):
             return
         here = self.local.get(path)
         if here is None:
@@ -182,7 +198,9 @@ def _without_unpacked(planned: Plan, view: View) -> Plan:
     return replace(planned, drop=[path for path in planned.drop if path not in view.unpacked], base=base)
 
 
-def advance(plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None], revision: int) -> WorkspaceState:
+def advance(
+    plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None], revision: int, told: Sequence[str] = ()
+) -> WorkspaceState:
     """Return the state after a plan was carried out.
 
     Args:
@@ -190,6 +208,7 @@ def advance(plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None],
         scan: what it was planned from.
         written: what `apply` returned; empty for an upload.
         revision: the context's head revision now.
+        told: as in the state.
     """
     files: dict[bytes, tuple[Entry, Fingerprint | None]] = {}
     for path, entry in plan.base.items():
@@ -200,4 +219,4 @@ def advance(plan: Plan, scan: Scan, written: Mapping[bytes, Fingerprint | None],
         else:
             seen = None
         files[path] = (entry, seen)
-    return WorkspaceState(revision, files)
+    return WorkspaceState(revision, files, list(told))

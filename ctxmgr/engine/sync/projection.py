@@ -121,7 +121,7 @@ def _unpack(
     found: dict[bytes, Entry] = {}
     for path, entry in sorted(view.files.items()):
         suffix = suffix_of(path.rpartition(b"/")[2]) if entry.kind == FILE else b""
-        if not suffix or (selection is not None and not selection.includes(path)):
+        if not suffix or (selection is not None and not selection.includes(path, False)):
             continue
         folder = parent(path) if policy.extract.current_folder else path[: -len(suffix)]
         try:
@@ -158,7 +158,7 @@ def _place(
     clashing = []
     for path in sorted(placed, key=tree_order):
         entry, above = placed[path], parent(path)
-        if selection is not None and not selection.includes(path):
+        if selection is not None and not selection.includes(path, entry.kind == DIRECTORY):
             continue
         there, holder = view.files.get(path), view.files.get(above) or found.get(above)
         if holder is not None and holder.kind != DIRECTORY:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from pathlib import Path
-from typing import Literal
 
 from ctxmgr.engine.archives.archives import Archives
 from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
-from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, PACK, Entry, Manifest
+from ctxmgr.engine.content.throttle import throttled
+from ctxmgr.engine.manifest.entries import FILE, PACK, Entry, Manifest
 from ctxmgr.engine.manifest.errors import HeadMoved, WorkspaceChanged
-from ctxmgr.engine.manifest.merge import Change, Plan
+from ctxmgr.engine.manifest.merge import Change, Mode, Plan
+from ctxmgr.engine.policy.ignore import Ignores
 from ctxmgr.engine.policy.mounts import part_of, workspace_directory
 from ctxmgr.engine.policy.policy import BindingPolicy
 from ctxmgr.engine.policy.whitelist import Part, Selection
@@ -29,56 +28,25 @@ from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
 from ctxmgr.errors import ServiceError
 
 from .changeset import back, located, repacked
-from .conflicts import Conflicts, MergeConflict, of_download, of_upload
+from .conflicts import Conflicts, of_plan, origin_stamp
+from .excluded import excluded_of, stays_in_context
+from .guard import check_plan
 from .healing import Healing
+from .options import NO_OPTIONS, SyncOptions
+from .outcome import Preview, outcome_of, skipped_of, volume_of
 from .partial import check_known, told_of
+from .place import Place
 from .plan import Reconciled, advance, reconcile, with_unselected
 from .port import Bound, ContextStore
 from .progress import Monitor
 from .projection import View, view_of
-from .task import DOWNLOAD, UPLOAD, Outcome, Task
+from .task import DOWNLOAD, UPLOAD, Task
 
-__all__ = ["Preview", "Syncs"]
+__all__ = ["Syncs"]
 
 ATTEMPTS = 5
 CONTENT_REMOVED = "InvalidChunk.NotFound"
 """The code of the error of a commit whose content was stored, and was removed since nothing referred to it."""
-BLOCKED = "what can't be synced is in its place in the workspace: move that away"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a sync would do, and what it could not."""
-
-    plan: Plan
-    skipped: list[list[str]]
-    conflicts: list[MergeConflict]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where one sync takes place.
-
-    Attributes:
-        context_id, mount, policy: the binding's.
-        directory: the workspace's real path.
-        state: the file of what the workspace had at its last sync.
-        part: what alone is synced, relative to the mount path; empty for all of it.
-        white_listed: what the policy's white lists select.
-        selection: that as far as it lies in the part.
-    """
-
-    context_id: str
-    mount: str
-    policy: BindingPolicy
-    directory: str
-    state: Path
-    part: bytes
-    white_listed: Selection | None
-
-    @property
-    def selection(self) -> Selection | None:
-        return Part(self.part, self.white_listed) if self.part else self.white_listed
 
 
 class Syncs:
@@ -121,66 +89,89 @@ class Syncs:
             else:
                 return
 
-    def preview(self, root: str, binding: Bound, mode: str, path: str, *, discard: bool = False) -> Preview:
+    def preview(
+        self,
+        root: str,
+        binding: Bound,
+        mode: str,
+        path: str,
+        *,
+        options: SyncOptions = NO_OPTIONS,
+        discard: bool = False,
+    ) -> Preview:
         """Return what a sync of a binding, or of a path below its mount path, would do.
 
         Nothing is written, and a sync that runs meanwhile is not waited for.
         """
-        place = self._placed(binding.context_id, binding.mount, path, binding.policy, root)
+        place = self._placed(binding.context_id, binding.mount, path, binding.policy, root, options)
         state = self._state(place)
-        found = scan(place.directory, state, selection=place.selection)
+        found = scan(place.directory, state, selection=place.listed, ignores=place.ignores)
         view = self._view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
         planned = self._planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
         plan = planned.plan
-        conflicts = of_upload(plan, view) if mode == UPLOAD else of_download(plan, view, found.manifest, 0)
-        return Preview(plan, _skipped(found, planned), conflicts)
+        conflicts = of_plan(plan, view, found.manifest, mode, place.options.conflict, 0)
+        refusal = ""
+        try:
+            check_plan(place, plan, view, found, state, mode)
+        except ServiceError as error:
+            refusal = str(error)
+        excluded = excluded_of(found, place.ignores, place.listed)
+        return Preview(plan, skipped_of(found, planned), conflicts, excluded, refusal)
 
     def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
         place = self._place(task, root)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, self._folder.workspace_journal(place.directory))
             state = self._state(place)
-            writer = PackWriter(self._store.content)
+            writer = PackWriter(throttled(self._store.content, place.options.limit, monitor.check))
             monitor.expect(0, 0)
             found = scan(
-                place.directory, state, writer=writer, sweep=True, progress=monitor.step, selection=place.selection
+                place.directory,
+                state,
+                writer=writer,
+                sweep=True,
+                progress=monitor.step,
+                selection=place.listed,
+                ignores=place.ignores,
+                expect=monitor.expect,
             )
             writer.flush()
-            planned, revision = self._commit_upload(task, place, state, found, writer, monitor)
+            planned, told, revision = self._commit_upload(task, place, state, found, writer, monitor)
             # Success is in the catalog since the line before: after a crash here the next sync finds an older state,
             # and learns from the revisions what was uploaded since.
-            after = advance(planned, found, {}, revision)
+            after = advance(planned, found, {}, revision, told)
             save_state(place.state, with_unselected(after, state, place.selection))
 
     def _commit_upload(
-        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
-    ) -> tuple[Plan, int]:
+        self, task: Task, place: Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
+    ) -> tuple[Plan, list[str], int]:
         healing = Healing(self._store, place.context_id, place.directory, found, monitor.check)
         while True:
             monitor.check()
             view = self._view(place, monitor.check, healing)
             reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
+            conflicts = Conflicts()
+            conflicts.add(of_plan(planned, view, found.manifest, UPLOAD, place.options.conflict, 0))
+            self._check(replace(task, conflicts=conflicts), place, reconciled, view, found, state)
             healing.ensure(planned.put, stored=writer.added)
-            files, size = _volume(planned.put)
+            files, size = volume_of(planned.put)
             monitor.expect(files, size)
             monitor.step(files, size)
             rows = self._repacked(planned, view, place, writer, monitor)
             change = located(rows, view.origins, note="upload", workspace=place.state.stem)
             changes = [change] if change.put or change.drop else []
             revision = view.origins.head + len(changes)
-            conflicts = Conflicts()
-            conflicts.add(of_upload(planned, view))
-            outcome = _outcome(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
+            outcome = outcome_of(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
             try:
                 self._store.commit(task, changes, head=view.origins.head, outcome=outcome)
             except HeadMoved:
                 continue
-            return planned, revision
+            return planned, reconciled.told, revision
 
-    def _repacked(self, planned: Plan, view: View, place: _Place, writer: PackWriter, monitor: Monitor) -> Change:
+    def _repacked(self, planned: Plan, view: View, place: Place, writer: PackWriter, monitor: Monitor) -> Change:
         def pack(members: Manifest) -> Entry:
             return self._archives.pack(members, writer, monitor.check)
 
@@ -199,25 +190,28 @@ class Syncs:
                 state,
                 sweep=True,
                 progress=lambda files, size: monitor.check(),
-                selection=place.selection,
+                selection=place.listed,
+                ignores=place.ignores,
             )
             if not found.manifest:
                 # Who downloads into an empty directory wants the files, not the news that they were deleted there.
-                state = with_unselected(WorkspaceState(), state, place.selection)
+                state = with_unselected(WorkspaceState(told=state.told), state, place.selection)
             reconciled, revision = self._commit_losers(task, place, state, found, monitor)
             planned = reconciled.plan
-            monitor.expect(*_volume(planned.write))
-            reader = BlobReader(self._store.content)
+            monitor.expect(*volume_of(planned.write))
+            reader = BlobReader(throttled(self._store.content, place.options.limit, monitor.check))
             written = apply(place.directory, planned, found, reader, progress=monitor.step, journal=journal)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
-            after = advance(planned, found, written, revision)
+            after = advance(planned, found, written, revision, reconciled.told)
             save_state(place.state, with_unselected(after, state, place.selection))
-            outcome = _outcome(reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts)
+            outcome = outcome_of(
+                reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts
+            )
             self._store.commit(task, [], head=revision, outcome=outcome)
 
     def _commit_losers(
-        self, task: Task, place: _Place, state: WorkspaceState, found: Scan, monitor: Monitor
+        self, task: Task, place: Place, state: WorkspaceState, found: Scan, monitor: Monitor
     ) -> tuple[Reconciled, int]:
         """Plan a download, and put the local versions that it replaces into the context's history before they go."""
         while True:
@@ -226,19 +220,20 @@ class Syncs:
             head = view.origins.head
             reconciled = self._planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
             planned = reconciled.plan
-            conflicts = of_download(planned, view, found.manifest, head + 1)
+            conflicts = of_plan(planned, view, found.manifest, DOWNLOAD, place.options.conflict, head + 1)
+            met = deepcopy(task.conflicts)
+            met.add(conflicts)
+            self._check(replace(task, conflicts=met), place, reconciled, view, found, state)
             if not planned.losers:
                 task.conflicts.add(conflicts)
                 return reconciled, head
-            writer = PackWriter(self._store.content)
+            writer = PackWriter(throttled(self._store.content, place.options.limit, monitor.check))
             losers = planned.losers
             store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
             writer.flush()
             keep = located(planned.keep, view.origins, note="local versions")
             again = located(back(planned.keep, view), view.origins, note="download")
             again = replace(again, current={*again.current, *keep.put})
-            met = deepcopy(task.conflicts)
-            met.add(conflicts)
             try:
                 self._store.commit(replace(task, conflicts=met), [keep, again], head=head)
             except HeadMoved:
@@ -246,18 +241,40 @@ class Syncs:
             task.conflicts.add(conflicts)
             return reconciled, head + 2
 
-    def _place(self, task: Task, root: str, *, make: bool = False) -> _Place:
-        return self._placed(task.context_id, task.mount, task.path, self._store.policy(task), root, make=make)
+    def _check(
+        self, task: Task, place: Place, planned: Reconciled, view: View, found: Scan, known: WorkspaceState
+    ) -> None:
+        """Refuse a plan as the options say, with its conflicts recorded in the task's row."""
+        try:
+            check_plan(place, planned.plan, view, found, known, task.mode)
+        except ServiceError:
+            self._store.commit(task, [], head=view.origins.head)
+            raise
+
+    def _place(self, task: Task, root: str, *, make: bool = False) -> Place:
+        policy = self._store.policy(task)
+        return self._placed(task.context_id, task.mount, task.path, policy, root, task.options, make=make)
 
     def _placed(
-        self, context_id: str, mount: str, path: str, policy: BindingPolicy, root: str, *, make: bool = False
-    ) -> _Place:
+        self,
+        context_id: str,
+        mount: str,
+        path: str,
+        policy: BindingPolicy,
+        root: str,
+        options: SyncOptions,
+        *,
+        make: bool = False,
+    ) -> Place:
         directory = workspace_directory(root, mount, make=make)
         state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
         part = os.fsencode(part_of(mount, path))
-        return _Place(context_id, mount, policy, directory, state, part, Selection.of(policy.white_lists, mount))
+        white_listed = Selection.of(policy.white_lists, mount)
+        options = options.under(policy)
+        ignores = Ignores(options.exclude)
+        return Place(context_id, mount, policy, directory, state, part, white_listed, options, ignores)
 
-    def _state(self, place: _Place) -> WorkspaceState:
+    def _state(self, place: Place) -> WorkspaceState:
         """Load what the workspace had at its last sync, also when that ended between its commit and this file."""
         state = load_state(place.state)
         if not state.revision:
@@ -275,13 +292,13 @@ class Syncs:
                     state.files[path] = (entry, None)
         return state
 
-    def _view(self, place: _Place, check: Callable[[], None], healing: Healing | None = None) -> View:
+    def _view(self, place: Place, check: Callable[[], None], healing: Healing | None = None) -> View:
         origins = self._store.origins(place.context_id, place.policy.origins or (place.mount,))
         if healing is not None:
             # Before the archives among them are read.
             healing.ensure_head(origins)
         # As a whole, also for a sync of a part: what an archive elsewhere unpacks to is there, and not deleted.
-        view = view_of(origins, place.policy, place.white_listed, self._archives, check)
+        view = view_of(origins, place.policy, place.unignored, self._archives, check)
         if healing is not None:
             unpacked = {path: entry for path, entry in view.files.items() if view.rows.get(path) is not entry}
             healing.ensure(unpacked)
@@ -289,7 +306,7 @@ class Syncs:
 
     def _planned(
         self,
-        place: _Place,
+        place: Place,
         view: View,
         state: WorkspaceState,
         found: Scan,
@@ -298,50 +315,27 @@ class Syncs:
         *,
         discard: bool = False,
     ) -> Reconciled:
-        side: Literal["upload", "download"] = "upload" if mode == UPLOAD else "download"
+        side: Mode = "upload" if mode == UPLOAD else "download"
         selection = place.selection
-        planned = reconcile(view, state, found, mode=side, delete=delete, selection=selection, discard=discard)
+        planned = reconcile(
+            view,
+            state,
+            found,
+            mode=side,
+            delete=delete,
+            selection=selection,
+            discard=discard,
+            choice=place.options.conflict,
+            stamp=origin_stamp(),
+        )
+        stays, told = stays_in_context(view, place.ignores, state.told)
+        planned = replace(planned, skipped=[*planned.skipped, *stays], told=told)
         if not place.part:
             return planned
-        part = Part(place.part, place.white_listed)
+        part = Part(place.part, place.unignored)
         if not any(
-            map(part.includes, chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files))
+            part.includes(path)
+            for path in chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files)
         ):
             check_known(self._store, place.context_id, place.policy.origins or (place.mount,), place.part)
         return told_of(part, planned, view, mode=side)
-
-
-def _skipped(found: Scan, planned: Reconciled) -> list[list[str]]:
-    """Return what can't be synced, as [path, reason]."""
-    blocked = ((path, BLOCKED) for path in planned.plan.blocked)
-    return [[os.fsdecode(path), reason] for path, reason in chain(found.skipped, blocked, planned.skipped)]
-
-
-def _volume(entries: Manifest) -> tuple[int, int]:
-    """Return how many files and links there are among entries, and how many bytes they hold."""
-    sizes = [entry.size for entry in entries.values() if entry.kind != DIRECTORY]
-    return len(sizes), sum(sizes)
-
-
-def _outcome(
-    planned: Reconciled,
-    found: Scan,
-    revision: int,
-    moved: Manifest,
-    deleted: int,
-    monitor: Monitor,
-    conflicts: Conflicts,
-) -> Outcome:
-    files, size = _volume(moved)
-    return Outcome(
-        revision=revision,
-        files=files,
-        deleted=deleted,
-        bytes=size,
-        unchanged=planned.plan.unchanged,
-        skipped=json.dumps(_skipped(found, planned)),
-        nothing_to_sync=not moved and not deleted,
-        progress=replace(monitor.progress),
-        kept_local=len(planned.plan.kept),
-        conflicts=conflicts,
-    )

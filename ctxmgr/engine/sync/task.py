@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .conflicts import Conflicts
+from .options import SyncOptions
 
 __all__ = ["DOWNLOAD", "UPLOAD", "Outcome", "Progress", "Task", "TaskInterrupted"]
 
@@ -26,6 +27,7 @@ class Task:
         discard: whether a download gives up what only the workspace changed.
         conflicts: those that it met before it was taken over.
         node_id: the node that runs it.
+        options: its own choices, beside the policy's.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Task:
     node_id: str = ""
     discard: bool = False
     conflicts: Conflicts = field(default_factory=Conflicts)
+    options: SyncOptions = field(default_factory=SyncOptions)
 
 
 @dataclass

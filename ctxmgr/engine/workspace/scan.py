@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -24,6 +26,7 @@ from ctxmgr.engine.manifest.entries import (
     is_temporary,
 )
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError, WorkspaceGone
+from ctxmgr.engine.policy.ignore import IGNORE_FILE, MAX_IGNORE_FILE, Ignores
 from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.oserrors import described
 
@@ -73,6 +76,8 @@ def scan(
     sweep: bool = False,
     progress: OnProgress | None = None,
     selection: Selection | None = None,
+    ignores: Ignores | None = None,
+    expect: OnProgress | None = None,
 ) -> Scan:
     """Find out what a workspace has. Symbolic links are never followed, except in the path of the root itself.
 
@@ -83,6 +88,8 @@ def scan(
         sweep: remove the temporary files of a sync that was killed; only for who holds the workspace's lock.
         progress: told what was read.
         selection: what to look at; of the rest only directories that may hold some of it are listed.
+        ignores: what to leave out; it takes in the ignore files that are met.
+        expect: told, once that is known, how many files and bytes are going to be read.
 
     Raises:
         WorkspaceError: something can't be read, or a file keeps changing; the message names it.
@@ -90,9 +97,15 @@ def scan(
         ContentError: content can't be stored.
     """
     found = Scan()
+    ignores = Ignores() if ignores is None else ignores
     with Tree(os.fsencode(root)) as tree:
-        walk = _Walk(tree, known, found, sweep=sweep, selection=selection)
+        walk = _Walk(tree, known, found, ignores, sweep=sweep, selection=selection)
         walk.run(progress)
+        if expect is not None:
+            expect(
+                len(walk.stale) + len(walk.recent),
+                sum(found.fingerprints[path].size for path in chain(walk.stale, walk.recent)),
+            )
         for path in walk.stale:
             _read(tree, path, writer, found, progress)
         if walk.recent:
@@ -100,6 +113,7 @@ def scan(
             _wait_a_tick(max(found.fingerprints[path].ctime_ns for path in walk.recent))
             for path in walk.recent:
                 _read(tree, path, writer, found, progress)
+    ignores.trust(found.manifest)
     return found
 
 
@@ -143,7 +157,14 @@ class _Walk:
     """
 
     def __init__(
-        self, tree: Tree, known: WorkspaceState, found: Scan, *, sweep: bool, selection: Selection | None
+        self,
+        tree: Tree,
+        known: WorkspaceState,
+        found: Scan,
+        ignores: Ignores,
+        *,
+        sweep: bool,
+        selection: Selection | None,
     ) -> None:
         self.stale: list[bytes] = []
         self.recent: list[bytes] = []
@@ -152,6 +173,7 @@ class _Walk:
         self._found = found
         self._sweep = sweep
         self._selection = selection
+        self._ignores = ignores
         self._settled = time.time_ns() - TICK_NS
         self._waiting = [b""]
 
@@ -172,7 +194,11 @@ class _Walk:
         known, found, waiting = self._known, self._found, self._waiting
         manifest, fingerprints = found.manifest, found.fingerprints
         items = _items(directory, descriptor)
-        for name, status in items if self._selection is None else self._selected(self._selection, prefix, items):
+        rules = _ignore_file(prefix, descriptor)
+        if rules is not None:
+            self._ignores.add(directory, rules)
+        everything = self._selection is None and not self._ignores
+        for name, status in items if everything else self._selected(prefix, items):
             path = prefix + name
             before = known.get(path)
             mode = status.st_mode
@@ -195,16 +221,20 @@ class _Walk:
                 found.skipped.append((path, f"is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}"))
 
     def _selected(
-        self, selection: Selection, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
+        self, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
     ) -> Iterator[tuple[bytes, os.stat_result]]:
         """Return the items that are selected, and look into the directories that may hold some."""
+        selection, ignores = self._selection, self._ignores
         for name, status in items:
             path = prefix + name
-            if selection.includes(path) or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):
+            directory = stat.S_ISDIR(status.st_mode)
+            ignored = ignores.rule(path, directory) is not None
+            selected = not ignored and (selection is None or selection.includes(path))
+            if selected or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):
                 yield name, status
-            elif stat.S_ISDIR(status.st_mode):
+            elif directory:
                 self._found.outside[path] = Entry(DIRECTORY, stat.S_IMODE(status.st_mode))
-                if selection.may_hold(path):
+                if not ignored and selection is not None and selection.may_hold(path):
                     self._waiting.append(path)
             else:
                 self._found.outside[path] = None
@@ -246,6 +276,23 @@ def _items(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_r
                     continue
     except OSError as error:
         raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
+
+
+def _ignore_file(prefix: bytes, descriptor: int) -> bytes | None:
+    """Read the ignore file of a directory; None where there is none. A link is not followed, as git follows none."""
+    try:
+        opened = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise WorkspaceError(prefix + IGNORE_FILE, f"can't be read: {described(error)}") from error
+    with open(opened, "rb") as file:
+        try:
+            return file.read(MAX_IGNORE_FILE + 1) if stat.S_ISREG(os.fstat(opened).st_mode) else None
+        except OSError as error:
+            raise WorkspaceError(prefix + IGNORE_FILE, f"can't be read: {described(error)}") from error
 
 
 def _wait_a_tick(changed_ns: int) -> None:

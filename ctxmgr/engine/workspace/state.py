@@ -30,10 +30,12 @@ class WorkspaceState(msgspec.Struct, array_like=True):
         revision: the context's head revision that was seen then; 0 before the first sync.
         files: each path's entry, and the fingerprint under which the workspace's content is known to be that entry;
             ``None`` where it has to be read to know.
+        told: the ignore rules of which a sync has said that the context holds something they exclude.
     """
 
     revision: int = 0
     files: dict[bytes, tuple[Entry, Fingerprint | None]] = {}
+    told: list[str] = []
 
     def base(self) -> dict[bytes, Entry]:
         """Return the entries alone."""

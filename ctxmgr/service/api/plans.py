@@ -9,6 +9,7 @@ from typing import Any
 
 from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.engine.sync.conflicts import read
+from ctxmgr.engine.sync.options import SyncOptions
 from ctxmgr.errors import ServiceError
 from ctxmgr.nodewire import PlannedPart, PlanPart
 from ctxmgr.nodewire.objects import planned_part
@@ -19,21 +20,22 @@ from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
 from .parameters import Parameters
-from .sync import bindings_named, described_conflict, discard_of, mode_of
+from .sync import bindings_named, described_conflict, discard_of, mode_of, options_of_request
 
 __all__ = ["plan_sync", "watch_plan_sync"]
 
 SECONDS_FOR_A_NODE = 60.0
 """That a node has to answer what a sync there would do."""
+MAX_EXCLUDED = 10_000
 
 
 def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer PlanSync (ext): what a sync would do."""
     mode = mode_of(parameters)
-    discard = discard_of(parameters, mode)
+    discard, options = discard_of(parameters, mode), options_of_request(parameters)
     session, bindings = _named(runtime, account, parameters)
     if not session.node_id:
-        return _described(bindings, _planned_here(runtime, session, bindings, mode, discard))
+        return _described(bindings, _planned_here(runtime, session, bindings, mode, discard, options))
     if parameters.asked is None:
         _check_there(runtime, session)
         raise ServiceError(
@@ -52,13 +54,13 @@ def watch_plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> W
         ServiceError: the request is refused, or there is no process to be asked.
     """
     mode = mode_of(parameters)
-    discard = discard_of(parameters, mode)
+    discard, options = discard_of(parameters, mode), options_of_request(parameters)
     session, bindings = _named(runtime, account, parameters)
     if not session.node_id:
         return None
     _check_there(runtime, session)
     parts = [PlanPart(item.context_id, item.mount, path, item.policy_text) for item, path in bindings]
-    asked = runtime.questions.prepare(session.node_id, session.id, mode, discard, parts)
+    asked = runtime.questions.prepare(session.node_id, session.id, mode, discard, parts, options.text())
     return Watch(
         timeout=SECONDS_FOR_A_NODE,
         poll=None,
@@ -84,12 +86,17 @@ def _check_there(runtime: Runtime, session: SessionRow) -> None:
 
 
 def _planned_here(
-    runtime: Runtime, session: SessionRow, bindings: Sequence[tuple[BindingRow, str]], mode: str, discard: bool
+    runtime: Runtime,
+    session: SessionRow,
+    bindings: Sequence[tuple[BindingRow, str]],
+    mode: str,
+    discard: bool,
+    options: SyncOptions,
 ) -> list[PlannedPart]:
     syncs = runtime.syncs(session.account)
     try:
         return [
-            planned_part(syncs.preview(session.root, binding, mode, path, discard=discard))
+            planned_part(syncs.preview(session.root, binding, mode, path, options=options, discard=discard))
             for binding, path in bindings
         ]
     except WorkspaceError as error:
@@ -98,6 +105,7 @@ def _planned_here(
 
 def _described(bindings: Sequence[tuple[BindingRow, str]], parts: Sequence[PlannedPart]) -> dict[str, Any]:
     told = list(zip((binding for binding, _ in bindings), parts, strict=True))
+    excluded = [item | {"mount": binding.path} for binding, part in told for item in json.loads(part.excluded)]
     return {
         "Data": {
             "Changes": [change for binding, part in told for change in _changes(binding, part)],
@@ -109,6 +117,9 @@ def _described(bindings: Sequence[tuple[BindingRow, str]], parts: Sequence[Plann
                 for binding, part in told
                 for each in read(part.conflicts)
             ],
+            "Excluded": excluded[:MAX_EXCLUDED],
+            "ExcludedTotal": len(excluded),
+            "Refusal": "; ".join(part.refusal for part in parts if part.refusal),
         }
     }
 

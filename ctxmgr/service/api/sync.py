@@ -8,9 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from ctxmgr.bounds import MAX_RATE
+from ctxmgr.engine.policy.ignore import check_patterns
 from ctxmgr.engine.policy.mounts import MAX_PATH, is_within, normalised
+from ctxmgr.engine.policy.policy import read_choice
 from ctxmgr.engine.policy.values import malformed
 from ctxmgr.engine.sync.conflicts import MergeConflict, read
+from ctxmgr.engine.sync.options import SyncOptions
 from ctxmgr.engine.sync.task import DOWNLOAD, UPLOAD
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, sessions, tasks
@@ -29,28 +33,30 @@ __all__ = [
     "discard_of",
     "get_context_info",
     "mode_of",
+    "options_of_request",
     "sync_context",
     "watch_context_info",
 ]
 
 MAX_WAIT_MS = 60_000
 MAX_TASKS = 10_000
+MAX_PATTERNS = 200
 SECONDS_BETWEEN_POLLS = 0.2
-EXTENSIONS = ["DiscardLocal"]
-"""The parameters of SyncContext and PlanSync that another service would ignore: clients send them only where told."""
+EXTENSIONS = ["DiscardLocal", "Exclude", "Conflict", "GuardDeletes", "LimitRate", "Policy.exclude", "Policy.conflict"]
+"""The parameters of SyncContext and PlanSync, and parts of policies, that another service would ignore."""
 MODES = (UPLOAD, DOWNLOAD)
 
 
 def sync_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer SyncContext: queue a sync of what the request names, or of all bindings."""
     session_id, mode = parameters.required("SessionId"), mode_of(parameters)
-    discard = discard_of(parameters, mode)
+    discard, options = discard_of(parameters, mode), options_of_request(parameters)
     runtime.end_lost_tasks(now=True)
     with runtime.queueing() as queue:
         session = sessions.find_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         chosen = bindings_named(queue.connection, session_id, mode, parameters)
-        queued = [queue.add(session, *each, discard=discard) for each in chosen]
+        queued = [queue.add(session, *each, discard=discard, options=options) for each in chosen]
     return {"Data": {"TaskIds": queued}}
 
 
@@ -164,6 +170,20 @@ def discard_of(parameters: Parameters, mode: str) -> bool:
     return discard
 
 
+def options_of_request(parameters: Parameters) -> SyncOptions:
+    """Read the choices of one sync (ext)."""
+    exclude = parameters.texts("Exclude")
+    if len(exclude) > MAX_PATTERNS:
+        raise malformed("Exclude", f"a list of {len(exclude)}", f"a list of at most {MAX_PATTERNS} patterns")
+    check_patterns("Exclude", exclude)
+    return SyncOptions(
+        exclude=tuple(exclude),
+        conflict=read_choice("Conflict", parameters.text("Conflict")),
+        guard=parameters.flag("GuardDeletes"),
+        limit=parameters.number("LimitRate", 0, least=1, most=MAX_RATE),
+    )
+
+
 def bindings_named(
     connection: Connection, session_id: str, mode: str, parameters: Parameters
 ) -> list[tuple[BindingRow, str, str]]:
@@ -235,6 +255,7 @@ def described_conflict(conflict: MergeConflict, context_id: str, mount: str) -> 
         "kind": conflict.kind,
         "revision": conflict.revision,
         "contextPath": conflict.context_path,
+        "copy": conflict.copy,
         "contextId": context_id,
         "mount": mount,
     }

@@ -37,11 +37,12 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 7
+SCHEMA = 8
 """2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
 chunks to accounts, and stores them compressed; 5 added
 the columns of sessions and nodes that have a default, and chunks_at; 6 prunes: it added retired_packs, and what says
-which revisions are kept and which chunks are about to go; 7 seals the rows of files."""
+which revisions are kept and which chunks are about to go; 7 seals the rows of files; 8 added
+tasks.options."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -218,6 +219,7 @@ tasks = Table(
     Column("kept_local", BigInteger, nullable=False, server_default="0"),
     Column("conflicts", Text, nullable=False, server_default="[]"),
     Column("conflicts_total", BigInteger, nullable=False, server_default="0"),
+    Column("options", Text, nullable=False, server_default=""),
     Index("tasks_of_session", "session_id", "context_id", "mount", "mode", "number"),
 )
 Index(

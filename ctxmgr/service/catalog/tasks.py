@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 
 from ctxmgr.engine.policy.mounts import MAX_PATH, normalised, part_of
 from ctxmgr.engine.sync.conflicts import Conflicts
+from ctxmgr.engine.sync.options import NO_OPTIONS, SyncOptions, options_of
 from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
 
 from . import sessions
@@ -69,6 +70,7 @@ def queue(
     path: str,
     *,
     discard: bool = False,
+    options: SyncOptions = NO_OPTIONS,
 ) -> tuple[Task, bool]:
     """Queue a sync of a binding, or of what lies at a path below its mount path.
 
@@ -84,8 +86,10 @@ def queue(
     rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1).with_for_update()
     last = connection.execute(rows).one_or_none()
     delete = binding.policy.sync_local_file
-    wanted = (WAITING, path, mode, node_id, delete, discard)
-    found = None if last is None else (last.status, last.path, last.mode, last.node_id, last.delete, last.discard)
+    wanted = (WAITING, path, mode, node_id, delete, discard, options.text())
+    found = None
+    if last is not None:
+        found = (last.status, last.path, last.mode, last.node_id, last.delete, last.discard, last.options)
     if last is not None and found == wanted:
         return task_of(last), False
     task = Task(
@@ -98,6 +102,7 @@ def queue(
         delete,
         node_id=node_id,
         discard=discard,
+        options=options,
     )
     _add(connection, account, task)
     return task, True
@@ -262,6 +267,7 @@ def task_of(row: Row[Any]) -> Task:
         node_id=row.node_id,
         discard=row.discard,
         conflicts=Conflicts(row.conflicts, row.conflicts_total),
+        options=options_of(row.options),
     )
 
 
@@ -304,6 +310,7 @@ def _add(connection: Connection, account: str, task: Task) -> None:
             skipped="[]",
             nothing_to_sync=False,
             discard=task.discard,
+            options=task.options.text(),
         )
     )
 

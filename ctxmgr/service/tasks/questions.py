@@ -59,9 +59,11 @@ class Questions:
         self._guard = threading.Lock()
         self._open: dict[str, Asked] = {}
 
-    def prepare(self, node_id: str, session_id: str, mode: str, discard: bool, parts: Sequence[PlanPart]) -> Asked:
+    def prepare(
+        self, node_id: str, session_id: str, mode: str, discard: bool, parts: Sequence[PlanPart], options: str = ""
+    ) -> Asked:
         """Return a question that is yet to be asked."""
-        return Asked(node_id, Question(new_id("q-"), session_id, mode, discard, list(parts)))
+        return Asked(node_id, Question(new_id("q-"), session_id, mode, discard, list(parts), options))
 
     def ask(self, asked: Asked, notify: Callable[[], None]) -> Callable[[], None]:
         """Ask a question; ``notify`` is called at its answer, and what is given back takes the question back."""

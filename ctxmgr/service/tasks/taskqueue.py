@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from ctxmgr.engine.sync.options import NO_OPTIONS, SyncOptions
 from ctxmgr.service.catalog import tasks
 from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 
@@ -27,11 +28,22 @@ class Queue:
     node_id: str
     added: list[Queued]
 
-    def add(self, session: SessionRow, binding: BindingRow, mode: str, path: str = "", *, discard: bool = False) -> str:
+    def add(
+        self,
+        session: SessionRow,
+        binding: BindingRow,
+        mode: str,
+        path: str = "",
+        *,
+        discard: bool = False,
+        options: SyncOptions = NO_OPTIONS,
+    ) -> str:
         """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
         path = path or binding.path
         node_id = session.node_id or self.node_id
-        task, new = tasks.queue(self.connection, node_id, session.account, binding, mode, path, discard=discard)
+        task, new = tasks.queue(
+            self.connection, node_id, session.account, binding, mode, path, discard=discard, options=options
+        )
         if new:
             self.added.append(Queued(session.account, task, session.root))
         return task.id

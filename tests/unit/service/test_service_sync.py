@@ -381,7 +381,7 @@ def test_a_conflict_below_a_mount_names_the_path_in_the_context(door: Door, tmp_
     door.sync(sessions[0])
     (task,) = door.sync(sessions[1])
     told = {"contextId": context, "mount": "/m", "path": "a", "contextPath": "/m/a"}
-    assert task["conflicts"] == [{**told, "winner": "local", "kind": "file", "revision": 1}]
+    assert task["conflicts"] == [{**told, "winner": "local", "kind": "file", "revision": 1, "copy": ""}]
 
 
 def test_a_version_in_a_pack_has_a_revision_and_no_path(door: Door, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Manifest, parent, same
-from ctxmgr.engine.manifest.merge import Change, Mode, Plan, plan
+from ctxmgr.engine.manifest.merge import Change, Choice, Mode, Plan, plan
 
 ROOT_OF_NAMES = [b"a", b"b", b"a-"]
 PATHS = [
@@ -407,3 +407,155 @@ def test_a_download_that_discards_leaves_what_is_skipped_alone() -> None:
     local, remote = {b"d": FOLDER, b"d/new": file("new")}, {b"x": file("x")}
     found = plan({}, local, remote, mode="download", discard=True, skipped=[b"d/socket"])
     assert (found.write, found.remove) == (remote, [b"d/new"])
+
+
+CHOICES: st.SearchStrategy[Choice] = st.sampled_from(["", "newest", "ours", "theirs", "keep-both", "fail"])
+STAMP = "host-20261125T0102"
+
+
+@given(situations(), MODES, CHOICES)
+def test_whoever_wins_both_sides_stay_trees_and_only_one_side_changes(
+    situation: Situation, mode: Mode, choice: Choice
+) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode=mode, choice=choice, stamp=STAMP)
+    after_local, after_remote = carry_out(found, local, remote)
+    assert_well_formed(after_local)
+    assert_well_formed(after_remote)
+    assert equal(after_local, local) if mode == "upload" else equal(after_remote, remote)
+
+
+@given(situations(), MODES, CHOICES)
+def test_whoever_wins_a_plan_carried_out_leaves_nothing_to_plan(
+    situation: Situation, mode: Mode, choice: Choice
+) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode=mode, choice=choice, stamp=STAMP)
+    after_local, after_remote = carry_out(found, local, remote)
+    again = plan(found.base, after_local, after_remote, mode=mode, choice=choice, stamp=STAMP)
+    assert changes_nothing(again)
+    assert set(again.conflicts) == again.upheld
+
+
+@given(situations(), CHOICES)
+def test_whoever_wins_no_local_version_is_lost_by_a_download(situation: Situation, choice: Choice) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="download", choice=choice, stamp=STAMP)
+    after, _ = carry_out(found, local, remote)
+    for path, version in local.items():
+        assert same(after.get(path), version) or same(base.get(path), version) or same(found.losers.get(path), version)
+
+
+@given(situations(), st.sampled_from(["", "fail"]), MODES)
+def test_a_choice_that_decides_nothing_plans_what_no_choice_plans(
+    situation: Situation, choice: Choice, mode: Mode
+) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode=mode, choice=choice, stamp=STAMP)
+    assert found == plan(base, local, remote, mode=mode)
+    assert not found.upheld
+    assert not found.copies
+
+
+@given(situations())
+def test_ours_lets_no_download_change_what_the_workspace_changed(situation: Situation) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="download", choice="ours")
+    after, _ = carry_out(found, local, remote)
+    for path, version in local.items():
+        if not same(version, base.get(path)) and version.kind != DIRECTORY:
+            assert same(after.get(path), version)
+    assert not any(entry.kind != DIRECTORY for entry in found.losers.values())
+
+
+@given(situations())
+def test_theirs_lets_no_upload_change_what_the_context_changed(situation: Situation) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode="upload", choice="theirs")
+    _, after = carry_out(found, local, remote)
+    for path, version in remote.items():
+        if not same(version, base.get(path)) and version.kind != DIRECTORY:
+            assert same(after.get(path), version)
+
+
+def is_directory(tree: Manifest, path: bytes) -> bool:
+    return path in tree and tree[path].kind == DIRECTORY
+
+
+@given(situations(), MODES)
+def test_every_version_that_loses_its_name_has_a_copy_where_both_are_kept(situation: Situation, mode: Mode) -> None:
+    base, local, remote = situation
+    found = plan(base, local, remote, mode=mode, choice="keep-both", stamp=STAMP)
+    after = carry_out(found, local, remote)[0 if mode == "download" else 1]
+    changing = local if mode == "download" else remote
+    for path in set(found.conflicts) - found.upheld:
+        loser, above = changing.get(path), parent(path)
+        if loser is not None and loser.kind != DIRECTORY and (not above or is_directory(after, above)):
+            assert same(after[found.copies[path]], loser)
+    assert not set(found.copies.values()) & (local.keys() | remote.keys())
+
+
+@given(situations(), MODES)
+def test_a_conflict_of_two_files_is_won_by_the_later_where_that_is_chosen(situation: Situation, mode: Mode) -> None:
+    base, local, remote = situation
+    aged = {path: msgspec.structs.replace(entry, mtime_ns=2) for path, entry in local.items() if entry.kind == FILE}
+    found = plan(base, {**local, **aged}, remote, mode=mode, choice="newest")
+    after = carry_out(found, {**local, **aged}, remote)[0 if mode == "download" else 1]
+    for path in found.conflicts:
+        there = remote.get(path)
+        if path in aged and there is not None and there.kind == FILE:
+            assert same(after[path], aged[path])
+
+
+@pytest.mark.parametrize("mode", ["upload", "download"])
+def test_a_change_is_kept_against_a_deletion_by_the_newest_and_by_both(mode: Mode) -> None:
+    base = {b"x": file("0")}
+    for choice in ("newest", "keep-both"):
+        for local, remote in (({}, {b"x": file("1")}), ({b"x": file("1")}, {})):
+            found = plan(base, local, remote, mode=mode, choice=choice, stamp=STAMP)
+            after = carry_out(found, local, remote)[0 if mode == "download" else 1]
+            assert after == {b"x": file("1")}
+            assert (found.conflicts, found.copies) == ([b"x"], {})
+
+
+def test_a_copy_sorts_beside_its_original_and_keeps_the_suffix() -> None:
+    base = {b"d": FOLDER, b"d/report.txt": file("0"), b".profile": file("0")}
+    local = {**base, b"d/report.txt": file("mine"), b".profile": file("mine")}
+    remote = {**base, b"d/report.txt": file("theirs"), b".profile": file("theirs")}
+    found = plan(base, local, remote, mode="download", choice="keep-both", stamp=STAMP)
+    assert found.copies == {
+        b"d/report.txt": b"d/report.conflict-host-20261125T0102.txt",
+        b".profile": b".profile.conflict-host-20261125T0102",
+    }
+    assert found.write[b"d/report.conflict-host-20261125T0102.txt"] == file("mine")
+    assert found.losers.keys() == {b"d/report.txt", b".profile"}
+    up = plan(base, local, remote, mode="upload", choice="keep-both", stamp=STAMP)
+    assert up.put[b"d/report.conflict-host-20261125T0102.txt"] == file("theirs")
+
+
+def test_a_second_copy_of_the_same_minute_has_a_number_and_there_are_ten_at_most() -> None:
+    local, remote = {b"x.c": file("mine")}, {b"x.c": file("theirs")}
+    for number in range(2, 14):
+        found = plan({}, local, remote, mode="download", choice="keep-both", stamp=STAMP)
+        for copy in found.copies.values():
+            local[copy] = file(f"mine {number}")
+    copies = sorted(local.keys() - {b"x.c"})
+    assert len(copies) == 10
+    assert copies[:2] == [b"x.conflict-host-20261125T0102-10.c", b"x.conflict-host-20261125T0102-2.c"]
+    assert found.losers == {b"x.c": file("mine")}
+
+
+def test_a_copy_is_never_copied_and_neither_is_what_may_not_be_nor_a_name_that_grew_too_long() -> None:
+    copy, plain, long = b"x.conflict-host-20261125T0102.c", b"packed", b"n" * 250
+    local, remote = dict.fromkeys((copy, plain, long), file("mine")), dict.fromkeys((copy, plain, long), file("theirs"))
+    found = plan({}, local, remote, mode="upload", choice="keep-both", stamp=STAMP, uncopied={plain})
+    assert found.copies == {}
+    assert set(found.conflicts) == {copy, plain, long}
+
+
+def test_the_version_that_stays_is_named_as_the_winner_of_a_conflict() -> None:
+    base, local, remote = {b"x": file("0")}, {b"x": file("mine")}, {b"x": file("theirs")}
+    up = plan(base, local, remote, mode="upload", choice="theirs")
+    assert (up.put, up.conflicts, up.upheld, up.base) == ({}, [b"x"], frozenset({b"x"}), base)
+    down = plan(base, local, remote, mode="download", choice="ours")
+    assert (down.write, down.losers, down.conflicts, down.upheld) == ({}, {}, [b"x"], frozenset({b"x"}))
