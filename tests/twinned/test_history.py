@@ -16,7 +16,7 @@ def edited(keeper: Client, tmp_path: Path) -> Context:
     root = tmp_path / "work"
     root.mkdir()
     context = keeper.contexts.create("edited").context
-    session = keeper.sessions.create(root=root, bind={"/": context}).session
+    session = keeper.sessions.create(server_root=root, bind={"/": context}).session
     (root / "changed").write_text("one")
     (root / "gone").write_text("two")
     result = session.context.sync()

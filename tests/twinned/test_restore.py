@@ -23,7 +23,7 @@ def kept(keeper: Client, tmp_path: Path) -> Context:
     (root / "deep" / "er").mkdir(parents=True)
     (root / "deep" / "text").write_text("before")
     context = keeper.contexts.create("kept").context
-    session = keeper.sessions.create(root=root, bind={"/": context}).session
+    session = keeper.sessions.create(server_root=root, bind={"/": context}).session
     result = session.context.sync()
     result.raise_for_error()
     (root / "deep" / "text").write_text("after")
