@@ -16,6 +16,7 @@ from ._door import DoorWire
 from .http import HttpSession
 
 if TYPE_CHECKING:
+    from ctxmgr.node.events import Listener
     from ctxmgr.node.node import Identity, Node
 
 __all__ = ["LocalNode"]
@@ -75,13 +76,22 @@ class LocalNode:
         """
         return self._opened().attach(session_id, root)
 
-    def close(self) -> None:
-        """Stop what runs, and leave the sessions."""
+    def listen(self, listener: Listener) -> None:
+        """Have what happens to the node told from now on."""
+        self._opened().listener = listener
+
+    def close(self, grace: float | None = None) -> bool:
+        """Stop what runs, and leave the sessions; return whether all that ran ended by itself.
+
+        Args:
+            grace: seconds that running tasks get; ``None`` for a moment.
+        """
         with self._guard:
             self._closed = True
             node, self._node = self._node, None
-        if node is not None:
-            node.close()
+        if node is None:
+            return True
+        return node.close() if grace is None else node.close(grace)
 
     def _opened(self) -> Node:
         with self._guard:

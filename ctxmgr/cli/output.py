@@ -95,6 +95,14 @@ class Invocation:
             return
         _answer("\n".join(lines))
 
+    def tell(self, line: str, event: str, **facts: Any) -> None:
+        """Report something while the command goes on: by a line for people, or as a JSON object on a line.
+
+        Raises:
+            Unread, Failure: as ``answer``.
+        """
+        _answer(json.dumps({"event": event, **facts}) if self.json else line)
+
     def fail(self, sentence: str) -> None:
         """Report that the command failed, once.
 

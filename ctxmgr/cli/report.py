@@ -33,7 +33,7 @@ def sync_facts(result: ContextSyncResult | ContextStatusData) -> dict[str, Any]:
     }
 
 
-def sync_line(result: ContextSyncResult, mode: SyncMode, name: str) -> str:
+def sync_line(result: ContextSyncResult | ContextStatusData, mode: SyncMode, name: str) -> str:
     """Return what a sync with the context of that name did."""
     kept = _kept_note(result.kept_local)
     if result.nothing_to_sync:

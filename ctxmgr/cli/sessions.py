@@ -1,26 +1,40 @@
 """The session that is kept for a directory and a context from one run to the next.
 
 A server keeps those of many machines, so theirs are labelled with the machine too. Its sessions have this process as
-their node for the time of one run.
+their node for the time of one run, unless another process has them at that moment: that one is asked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ctxmgr._embedded import machine_id
-from ctxmgr.errors import ConflictError, CtxmgrError, NotFoundError
+from ctxmgr._embedded import machine_id, node_folder
+from ctxmgr.errors import ConflictError, CtxmgrError
 from ctxmgr.policies import Binding, DownloadPolicy, SyncPolicy, UploadPolicy
+
+from .output import note
 
 if TYPE_CHECKING:
     from ctxmgr.client import Client
     from ctxmgr.results import Context
     from ctxmgr.sessions import Session
 
-__all__ = ["MOUNT", "forget_sessions", "is_elsewhere", "kept_session", "session_of", "sessions_of", "temporary_session"]
+__all__ = [
+    "MOUNT",
+    "attached_session",
+    "forget_sessions",
+    "kept_session",
+    "own_session",
+    "session_of",
+    "sessions_of",
+    "temporary_session",
+    "turn_of",
+]
 
 MOUNT = "/"
 _ROOT = "ctxmgr.root"
@@ -38,14 +52,21 @@ def session_of(client: Client, directory: str, context: Context) -> Session | No
 
 
 def kept_session(client: Client, directory: str, context: Context) -> Session:
-    """Return the session that is kept for a directory and a context, made if there is none."""
+    """Return the session that is kept for a directory and a context, made if there is none.
+
+    If another process has it, that one is asked for its syncs, and this one has it as soon as that one leaves.
+    """
     kept = session_of(client, directory, context)
     labels = _labels(client, directory, context)
-    if is_elsewhere(client):
+    if _is_elsewhere(client):
         if kept is None:
             return _create(client, directory, context, labels)
-        # Another run that has it at this moment leaves when it ends: this one goes by itself.
-        return kept if _is_ours(client, kept, directory) else _create(client, directory, context, {})
+        other = _other_node(client, kept.session_id, directory)
+        if other:
+            note(f"it is asked of the process that has the directory: {other}")
+            standing_by = (client, kept.session_id, directory)
+            threading.Thread(target=_stand_by, args=standing_by, name="ctxmgr-standby", daemon=True).start()
+        return kept
     if kept is not None:
         return kept
     made = _create(client, directory, context, labels)
@@ -77,17 +98,66 @@ def forget_sessions(client: Client, context: Context) -> None:
         _end(session)
 
 
-def is_elsewhere(client: Client) -> bool:
+def own_session(client: Client, directory: str, context: Context) -> Session:
+    """Return the session that is kept for a directory and a context, which no other process has from now on."""
+    with turn_of(client, directory, context):
+        kept = session_of(client, directory, context)
+        if kept is None or not _is_elsewhere(client):
+            return kept_session(client, directory, context)
+    return attached_session(client, kept.session_id, directory)
+
+
+def attached_session(client: Client, session_id: str, directory: str) -> Session:
+    """Return a session of a server once this process is its node, and what its bindings download has come.
+
+    Raises:
+        CtxmgrError: it can't be, or a download failed.
+    """
+    other = _other_node(client, session_id, directory)
+    if other:
+        note(f"stands by until the other process leaves: {other}")
+    return client.sessions.attach(session_id, directory).session
+
+
+@contextmanager
+def turn_of(client: Client, directory: str, context: Context) -> Iterator[None]:
+    """Wait until no other command of this machine has its turn with a directory and a context of a server."""
+    if not _is_elsewhere(client):
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(repr(sorted(_labels(client, directory, context).items())).encode()).hexdigest()
+    lock = FileLock(os.path.join(node_folder(), "locks", f"turn-{name[:32]}"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        note("waits for another sync of the directory to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_elsewhere(client: Client) -> bool:
     """Whether the sessions of a client are kept by a server."""
     return client._core.node is not None
 
 
-def _is_ours(client: Client, session: Session, directory: str) -> bool:
-    """Become the node of a session, unless another process is; return whether that is so."""
-    attached = client.sessions.attach(session.session_id, directory, wait=False)
-    with suppress(ConflictError, NotFoundError):
+def _other_node(client: Client, session_id: str, directory: str) -> str:
+    """Become the node of a session, unless another process is; return which, empty for none."""
+    attached = client.sessions.attach(session_id, directory, wait=False)
+    try:
         attached.raise_for_error()
-    return attached.success
+    except ConflictError as error:
+        return error.message
+    return ""
+
+
+def _stand_by(client: Client, session_id: str, directory: str) -> None:
+    with suppress(CtxmgrError):  # the task that waits for it fails with a reason of its own
+        client.sessions.attach(session_id, directory)
 
 
 def _labels(client: Client, directory: str, context: Context) -> dict[str, str]:
@@ -95,7 +165,7 @@ def _labels(client: Client, directory: str, context: Context) -> dict[str, str]:
 
 
 def _place(client: Client, directory: str) -> dict[str, str]:
-    machine = {_MACHINE: machine_id()} if is_elsewhere(client) else {}
+    machine = {_MACHINE: machine_id()} if _is_elsewhere(client) else {}
     return {_ROOT: _label(directory), **machine}
 
 

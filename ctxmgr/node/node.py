@@ -16,6 +16,7 @@ from ctxmgr.engine.sync.task import TaskInterrupted
 from ctxmgr.errors import ProtocolError, ServiceError, TransportError
 
 from .door import Connect, Door, Unreachable, Wire
+from .events import Event, Listener, nobody
 from .folder import made
 from .runner import Runner
 
@@ -51,6 +52,7 @@ class Node:
 
     Attributes:
         identity: see ``Identity``.
+        listener: hears what happens.
     """
 
     def __init__(self, connect: Connect, wire: Wire, welcome: nodewire.Welcome, folder: Path) -> None:
@@ -58,11 +60,13 @@ class Node:
         self._connect = connect
         self._wire = wire
         self._wait_ms = welcome.wait_ms
+        self.listener: Listener = nobody
         self._closing = threading.Event()
         self._door = Door(wire, self._closing)
-        self._runner = Runner(self._door, wire.place, self.identity.id, welcome, folder)
+        self._runner = Runner(self._door, wire.place, self.identity.id, welcome, folder, self._tell)
         self._guard = threading.Lock()
         self._standby: set[str] = set()
+        self._displaced: set[str] = set()
         self._taking = False
         self._left = False
         atexit.register(self.close)
@@ -116,26 +120,31 @@ class Node:
         self._begin()
         return began
 
-    def close(self, grace: float = GRACE) -> None:
-        """Stop what runs, and leave the sessions. Again is allowed.
+    def close(self, grace: float = GRACE) -> bool:
+        """Stop what runs, and leave the sessions; return whether all that ran ended by itself. Again is allowed.
 
         Args:
             grace: seconds that running tasks get.
         """
         if self.identity.pid != os.getpid():
-            return  # a forked child is no node, and the lock may be held by a thread that it does not have
+            return True  # a forked child is no node, and the lock may be held by a thread that it does not have
         with self._guard:
             if self._left:
-                return
+                return True
             self._left = True
         atexit.unregister(self.close)
-        if not self._runner.finish(grace):
+        ended = self._runner.finish(grace)
+        if not ended:
             self._runner.stop()
         self._closing.set()
         self._wire.close()  # whoever waits for an answer gets an error at once, and sees why
         self._runner.finish(STOP_TIMEOUT)
         if self._taking:
             self._leave()
+        return ended
+
+    def _tell(self, event: Event) -> None:
+        self.listener(event)
 
     def drop(self) -> None:
         """Close a node that nobody holds any more, without keeping up whoever notices that."""
@@ -164,12 +173,16 @@ class Node:
         while not self._closing.is_set():
             try:
                 self._take()
+                if failures:
+                    self._tell(Event("found"))
                 failures = 0
             except TaskInterrupted:
                 return
             except Exception as error:
                 level = logging.DEBUG if failures else logging.WARNING
                 _log.log(level, "the service can't be asked for tasks, and is asked again: %s", error)
+                if not failures:
+                    self._tell(Event("lost", text=str(error)))
                 self._closing.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 8)))
                 failures += 1
 
@@ -196,9 +209,17 @@ class Node:
             return
         except ServiceError as error:
             if error.code == nodewire.NODE_CONFLICT:
+                if session_id not in self._displaced:
+                    self._displaced.add(session_id)
+                    self._tell(Event("displaced", session_id, error.message))
                 return
             _log.info("this process is not the node of the session %s any more: %s", session_id, error)
             self._runner.remove(session_id)
+            self._tell(Event("ended", session_id, error.message))
+        else:
+            if session_id in self._displaced:
+                self._tell(Event("regained", session_id))
+        self._displaced.discard(session_id)
         self._standby.discard(session_id)
 
     def _ask_for(self, session_id: str, root: str, patience: float) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from ctxmgr.workers import Workers
 
 from .contextstore import HttpContextStore
 from .door import Door, Unreachable
+from .events import Event, Listener
 from .manifests import Manifests
 from .questions import answer_to
 
@@ -39,7 +40,9 @@ STRANGER_SECONDS: Final = 60.0
 class Runner:
     """Runs tasks on a few threads, those of one directory in order. Used by several threads at once."""
 
-    def __init__(self, door: Door, place: str, node_id: str, welcome: nodewire.Welcome, folder: Path) -> None:
+    def __init__(
+        self, door: Door, place: str, node_id: str, welcome: nodewire.Welcome, folder: Path, listener: Listener
+    ) -> None:
         """Run tasks that come through a door.
 
         Args:
@@ -47,8 +50,10 @@ class Runner:
             node_id: whose they are.
             welcome: what holds at the service.
             folder: the node's, with its places made.
+            listener: hears which tasks are over.
         """
         self._door = door
+        self._listener = listener
         self._node_id = node_id
         places = NodeFolder(folder)
         self._manifests = Manifests(folder / "manifests")
@@ -177,6 +182,7 @@ class Runner:
                 self._live.pop(task.id, None)
                 self._stopped.discard(task.id)
             self._settled.set()
+        self._listener(Event("synced", task.session_id, task.id))
         self._tidy()
 
     def _tidy(self) -> None:

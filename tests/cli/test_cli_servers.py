@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ctxmgr import Client, retry
 from ctxmgr.cli import progress
-from tests.cli.commandline import Command, tree
-from tests.cli.served import serving
-from tests.support.scripted import Dropped, Raw, ScriptedServer
+from tests.cli.commandline import PATIENCE, Command, tree
+from tests.cli.served import Answering, serving
+from tests.support.scripted import Dropped, Raw, Recorded, ScriptedServer
 
 KEY = "the-key-8231"
 
@@ -175,15 +177,42 @@ def test_a_directory_of_that_path_on_another_machine_is_another(
     assert len(served.asked("CreateMcpSession")) == 2
 
 
-def test_a_session_that_another_process_has_at_this_moment_is_left_alone(
+def test_a_process_that_has_the_directory_at_this_moment_is_asked(
     command: Command, workspace: Path, served: ScriptedServer
 ) -> None:
     command.sync("workspace").succeeded()
     with Client(endpoint=served.url, api_key=KEY) as client:
         (session,) = client.sessions.iter()
         client.sessions.attach(session.session_id, workspace).raise_for_error()
-        assert command.sync("workspace").succeeded() == "nothing changed: project is at revision 1\n"
-    assert len(served.asked("CreateMcpSession")) == 2
+        ended = command.sync("workspace")
+    assert (ended.status, ended.out) == (0, "nothing changed: project is at revision 1\n")
+    assert ended.err.startswith("it is asked of the process that has the directory: ")
+    assert len(served.asked("CreateMcpSession")) == 1
+
+
+def test_a_second_sync_at_once_waits_its_turn(
+    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def between(request: Recorded, answer: Answering) -> dict[str, Any]:
+        if request.action == "SyncContext" and not begun.is_set():
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        return answer(request)
+
+    line = ("sync", "workspace", "-c", "project")
+    with serving(command.home, between) as server:
+        monkeypatch.setenv("CTXMGR_ENDPOINT", server.url)
+        with command.process(*line) as first:
+            assert begun.wait(PATIENCE)
+            with command.process(*line) as second:
+                assert second.stderr is not None
+                assert second.stderr.readline() == b"waits for another sync of the directory to end\n"
+                go_on.set()
+                assert first.communicate()[0] == b"uploaded 2 files (12.3 kB); revision 1 of project\n"
+                assert second.communicate()[0] == b"nothing changed: project is at revision 1\n"
+        assert len(server.asked("CreateMcpSession")) == 1
 
 
 def test_a_server_without_nodes_is_told_apart_before_anything_is_done(command: Command, workspace: Path) -> None:

@@ -20,7 +20,7 @@ from ctxmgr.cli.options import answering, named, places, telling
 from ctxmgr.cli.output import Failure, Invocation, note, quoted, shown
 from ctxmgr.cli.progress import run_sync
 from ctxmgr.cli.report import conflict_lines, plan_facts, plan_lines, sync_facts, sync_line, tell_skipped
-from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session
+from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session, turn_of
 from ctxmgr.cli.syncoptions import choosing
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ class _Sync:
         check_apart(self.invocation, directory)
         with open_client(self.invocation) as client:
             context = find_context(client, self.name) or client.contexts.create(self.name).context
-            result = self._run(client, kept_session(client, directory, context), context)
+            with turn_of(client, directory, context):
+                result = self._run(client, kept_session(client, directory, context), context)
+                client.close()  # before the next one has its turn
         self._answer(result)
 
     def download(self) -> None:
@@ -139,7 +141,9 @@ class _Sync:
             assert client is not None, "a context was found, so there is where it was found"
             check_apart(self.invocation, os.path.realpath(self.path))
             directory = made_directory(self.path)
-            result = self._run(client, kept_session(client, directory, context), context)
+            with turn_of(client, directory, context):
+                result = self._run(client, kept_session(client, directory, context), context)
+                client.close()  # before the next one has its turn
         self._answer(result)
 
     def preview(self) -> None:
