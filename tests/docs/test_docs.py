@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,7 @@ def world(tmp_path: Path, ctxmgr_service: Service, server: ScriptedServer) -> Wo
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(place),
             "HOME": str(tmp_path / "home"),
+            "TMPDIR": str(tmp_path),
             "XDG_DATA_HOME": str(tmp_path / "home" / "share"),
             "AGENTBAY_API_KEY": "akm-0123456789",
             "AGENTBAY_ENDPOINT": server.url,
@@ -115,11 +117,13 @@ def world(tmp_path: Path, ctxmgr_service: Service, server: ScriptedServer) -> Wo
 
 def test_the_readme(world: World) -> None:
     printed = world.run("README.md")
-    assert "\nrestored\n" in printed
+    assert re.search(r"^~ /.+ to 7 B\)$", printed, re.MULTILINE)
+    assert re.search(r"^- /", printed, re.MULTILINE)
+    (restored,) = re.findall(r"^the same as before: (.+)$", printed, re.MULTILINE)
+    assert (Path(restored) / "start.md").read_bytes() == (ROOT / "docs" / "start.md").read_bytes()
     assert "\nTrue 1 1\n" in printed
     assert printed.count("done: True\n") == 2
     assert "done: False" not in printed
-    assert (world.place / "ctxmgr.restored" / "client.py").read_bytes() == (ROOT / "ctxmgr" / "client.py").read_bytes()
 
 
 def test_files(world: World, ctxmgr_service: Service) -> None:
