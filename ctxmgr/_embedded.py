@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ConfigError
 
@@ -15,10 +15,27 @@ if TYPE_CHECKING:
     from .node.node import Node
     from .service import ContextService
 
-__all__ = ["data_folder", "machine_id", "node_folder", "open_node", "open_service"]
+__all__ = ["Location", "data_folder", "located", "machine_id", "node_folder", "open_node", "open_service"]
 
 _SERVICE = "the embedded service needs {}: pip install 'ctxmgr[local]'"
 _NODE = "keeping a directory of this machine needs {}: pip install 'ctxmgr[node]'"
+
+
+class Location(NamedTuple):
+    """Where an embedded service keeps what it keeps.
+
+    Attributes:
+        folder: the data folder.
+        catalog: the URL of the database, which may hold a password; "" for the one in the folder.
+        store: the URL of the object store; "" for files in the folder.
+    """
+
+    folder: str
+    catalog: str = ""
+    store: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Location {self.folder!r}>"
 
 
 def data_folder(named: str | PathLike[str] | None = None) -> str:
@@ -40,17 +57,44 @@ def data_folder(named: str | PathLike[str] | None = None) -> str:
         return user_data_dir("ctxmgr", appauthor=False)
 
 
-def open_service(folder: str | PathLike[str]) -> ContextService:
-    """Open the context service that keeps its data in a folder.
+def located(
+    folder: str | PathLike[str] | None = None, catalog: str | None = None, store: str | None = None
+) -> Location:
+    """Return where an embedded service keeps what it keeps: what is named, or what the environment says.
+
+    Raises:
+        ConfigError: a name is empty.
+        ImportError: as ``data_folder``.
+    """
+    return Location(
+        data_folder(folder),
+        _url(catalog, "the URL of the catalog", "CTXMGR_CATALOG"),
+        _url(store, "the URL of the store", "CTXMGR_STORE"),
+    )
+
+
+def open_service(location: Location, **settings: Any) -> ContextService:
+    """Open the context service that keeps its data at a place.
+
+    Args:
+        location: the place.
+        settings: more, as for ``ContextService.open``.
 
     Raises:
         ImportError: the extra that brings the service is not installed; the text says which.
-        DataFolderError: the folder can't be used.
+        DataFolderError: the place can't be used.
     """
     with _extra_needed(_SERVICE):
         from .service import ContextService
 
-        return ContextService.open(folder)
+        return ContextService.open(location.folder, catalog=location.catalog, store=location.store, **settings)
+
+
+def _url(named: str | None, said: str, variable: str) -> str:
+    url = os.environ.get(variable, "") if named is None else named
+    if named == "":
+        raise ConfigError(f"{said} is empty: give one, or leave it out to keep that in the data folder")
+    return url
 
 
 def open_node(connect: Connect) -> Node:
@@ -107,4 +151,5 @@ def _extra_needed(text: str) -> Iterator[None]:
     except ImportError as error:
         if error.name is None or error.name.startswith("ctxmgr"):
             raise
+        text = "the embedded service needs {}: pip install 'ctxmgr[scale]'" if error.name == "psycopg" else text
         raise ImportError(text.format(error.name), name=error.name) from error

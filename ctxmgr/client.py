@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from os import PathLike
 
-from ._embedded import data_folder
+from ._embedded import located
 from ._io import HttpSession, Jobs, LocalWire
 from .arguments import positive, thread_executor
 from .bounds import MAX_WORKERS
@@ -81,19 +81,31 @@ class Client:
 
     @classmethod
     def local(
-        cls, folder: str | PathLike[str] | None = None, *, workers: int = 4, executor: Executor | None = None
+        cls,
+        folder: str | PathLike[str] | None = None,
+        *,
+        catalog: str | None = None,
+        store: str | None = None,
+        workers: int = 4,
+        executor: Executor | None = None,
     ) -> Client:
         """Make a client of a context service in this process: no server, no account, no network.
 
         Args:
             folder: where the service keeps its data; made if it does not exist. ``None`` takes ``CTXMGR_HOME``, or
                 without that the user's own data folder, as the command does.
+            catalog: the URL of a PostgreSQL database that takes the place of the one in the folder, such as
+                ``postgresql+psycopg://user:password@host/database``; others may share it. ``None`` takes
+                ``CTXMGR_CATALOG``, if that is set.
+            store: the URL of an object store that takes the place of the one in the folder, such as
+                ``s3://bucket/prefix``; credentials, region and endpoint are taken from the usual AWS variables.
+                ``None`` takes ``CTXMGR_STORE``, if that is set.
             workers, executor: as for ``Client``; in asyncio the executor also runs the service's own work.
 
         Raises:
-            ConfigError: the folder's name is empty.
+            ConfigError: the folder's name or a URL is empty.
         """
-        wire = LocalWire(data_folder(folder), thread_executor(executor))
+        wire = LocalWire(located(folder, catalog, store), thread_executor(executor))
         client = cls.__new__(cls)
         jobs = Jobs(positive("workers", workers, MAX_WORKERS), executor, wire)
         client._core = ClientCore(wire, jobs)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from ctxmgr._embedded import open_service
+from ctxmgr._embedded import Location, open_service
 from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import Source, get_in_process, put_in_process
 from ctxmgr._localrestore import Target
@@ -26,12 +26,12 @@ class LocalWire:
     """Hands requests to a context service in this process.
 
     Args:
-        folder: the service's data folder; made if it does not exist.
+        location: where the service keeps what it keeps; made if it does not exist.
         executor: needed in asyncio only; here the caller's own thread does the work.
     """
 
-    def __init__(self, folder: str | PathLike[str], executor: Executor | None = None) -> None:
-        self._folder = folder
+    def __init__(self, location: Location, executor: Executor | None = None) -> None:
+        self._location = location
         self._closed = False
         self._begin()
         renewed_in_child(self)
@@ -90,7 +90,7 @@ class LocalWire:
             if self._closed:
                 raise ClosedError("the client is closed")
             if self._service is None:
-                self._service = open_service(self._folder)
+                self._service = open_service(self._location)
             return self._service
 
     def _park(self, watch: Watch) -> None:

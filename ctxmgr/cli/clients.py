@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctxmgr._embedded import data_folder
+from ctxmgr._embedded import Location, located
 from ctxmgr.errors import NotFoundError
 
 from .output import Failure, Invocation, quoted
@@ -35,7 +35,7 @@ def open_client(invocation: Invocation) -> Client:
 
     endpoint = _endpoint(invocation)
     if endpoint is None:
-        return Client.local(data_folder(invocation.data))
+        return Client.local(invocation.data)
     api_key = os.environ.get("CTXMGR_API_KEY")
     if not api_key:
         raise Failure("there is no key for the server: set CTXMGR_API_KEY in the environment")
@@ -50,7 +50,7 @@ def existing_client(invocation: Invocation) -> Iterator[Client | None]:
         CtxmgrError: as ``open_client``.
         Failure: as ``open_client``.
     """
-    if _endpoint(invocation) is None and _is_still_to_be_made(data_folder(invocation.data)):
+    if _endpoint(invocation) is None and _is_still_to_be_made(located(invocation.data)):
         yield None
         return
     with open_client(invocation) as client:
@@ -116,11 +116,11 @@ def _endpoint(invocation: Invocation) -> str | None:
     return invocation.endpoint or os.environ.get("CTXMGR_ENDPOINT") or None
 
 
-def _is_still_to_be_made(folder: str) -> bool:
+def _is_still_to_be_made(location: Location) -> bool:
     from ctxmgr.engine.workspace.nodefolder import NODE_FOLDER
 
-    path = Path(folder)
-    if (path / _MARKER).exists():
+    path = Path(location.folder)
+    if location.catalog or (path / _MARKER).exists():
         return False
     try:
         return {file.name for file in path.iterdir()} <= {NODE_FOLDER}

@@ -9,7 +9,7 @@ import click
 
 from .output import Invocation
 
-__all__ = ["answering", "data_option", "help_unless_told", "named", "places", "telling"]
+__all__ = ["answering", "data_option", "help_unless_told", "keeping_options", "named", "places", "telling"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -38,6 +38,27 @@ def data_option(function: _F) -> _F:
         callback=_noted,
         help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
     )(function)
+
+
+def keeping_options(function: _F) -> _F:
+    """Add the options that say where a service keeps what it keeps."""
+    catalog = click.option(
+        "--catalog",
+        metavar="URL",
+        expose_value=False,
+        callback=_noted,
+        help="Keep the catalog in PostgreSQL, as in postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, where other "
+        "services may share it [CTXMGR_CATALOG].",
+    )
+    store = click.option(
+        "--store",
+        metavar="URL",
+        expose_value=False,
+        callback=_noted,
+        help="Keep the content in an object store, as in s3://BUCKET/PREFIX [CTXMGR_STORE]; the usual AWS variables "
+        "say how to reach it.",
+    )
+    return data_option(catalog(store(function)))
 
 
 def places(function: _F) -> _F:

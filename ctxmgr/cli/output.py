@@ -66,6 +66,7 @@ class Invocation:
     Attributes:
         data: the data folder that was named on the command line.
         endpoint: the server that was named on the command line.
+        catalog, store: the URLs that were given on the command line; the first may hold a password.
         json: whether the answer is one JSON object.
         quiet: whether only a failure is told of.
         verbose: whether progress is told in lines, and lists in full.
@@ -75,6 +76,8 @@ class Invocation:
     def __init__(self) -> None:
         self.data: str | None = None
         self.endpoint: str | None = None
+        self.catalog: str | None = None
+        self.store: str | None = None
         self.json = False
         self.quiet = False
         self.verbose = False

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 class ContextService:
     """A service on one data folder. All its methods can be called from any thread.
 
-    Any number of processes can open the same folder; each has a service of its own, and runs the syncs it is asked for.
+    Any number of processes can open the same folder, or the same catalog and store elsewhere; each has a service of its
+    own, and runs the syncs it is asked for.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -43,6 +44,8 @@ class ContextService:
         roots: Mapping[str, Sequence[str | os.PathLike[str]]] | None = None,
         resume: bool = False,
         lease: float | None = None,
+        catalog: str = "",
+        store: str = "",
     ) -> ContextService:
         """Open a data folder, make it where there is none, and end what a crash left unfinished.
 
@@ -55,13 +58,19 @@ class ContextService:
                 at its end, and leave unfinished ones to the next.
             lease: seconds after which a process that has the directory of a session, and was not heard of, is gone;
                 None for 30.
+            catalog: the URL of a PostgreSQL database that takes the place of the one in the folder, such as
+                ``postgresql+psycopg://user:password@host/database``; any number of services share it.
+            store: the URL of an object store that takes the place of the one in the folder, such as
+                ``s3://bucket/prefix``; credentials, region and endpoint are what the usual AWS variables say.
 
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
         """
+        from .tasks.leases import LEASE_SECONDS
         from .tasks.runtime import Runtime
 
-        runtime = Runtime.open(folder, workers=workers, resumes=resume, lease=lease)
+        lease = LEASE_SECONDS if lease is None else lease
+        runtime = Runtime.open(folder, workers=workers, resumes=resume, lease=lease, catalog=catalog, store=store)
         if roots is not None:
             runtime.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
         return cls(runtime)

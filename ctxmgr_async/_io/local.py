@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ctxmgr._embedded import open_service
+from ctxmgr._embedded import Location, open_service
 from ctxmgr._forks import renewed_in_child
 from ctxmgr._localfiles import Source, get_in_process, put_in_process
 from ctxmgr._localrestore import Target
@@ -31,12 +31,12 @@ class LocalWire:
     """Hands requests to a context service in this process, on threads, so that the loop goes on.
 
     Args:
-        folder: the service's data folder; made if it does not exist.
+        location: where the service keeps what it keeps; made if it does not exist.
         executor: the caller's, left open, on which the service works; ``None`` makes one of a few threads.
     """
 
-    def __init__(self, folder: str | PathLike[str], executor: Executor | None = None) -> None:
-        self._folder = folder
+    def __init__(self, location: Location, executor: Executor | None = None) -> None:
+        self._location = location
         self._executor = executor
         self._threads: Executor | None = None
         self._opening: asyncio.Future[ContextService] | None = None
@@ -101,7 +101,7 @@ class LocalWire:
                 own = self._executor is None
                 self._threads = ThreadPoolExecutor(4, thread_name_prefix="ctxmgr-embedded") if own else self._executor
             loop = asyncio.get_running_loop()
-            self._opening = loop.run_in_executor(self._threads, open_service, self._folder)
+            self._opening = loop.run_in_executor(self._threads, open_service, self._location)
         # Shielded: who is cancelled while it opens must not leave a service behind that nobody closes.
         return await asyncio.shield(self._opening)
 

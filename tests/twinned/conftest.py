@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from ctxmgr import Client, Context, ContextManager
+from tests.support.keeping import _template as _template
+from tests.support.keeping import bucket, database, postgresql_server, seaweed_server
 from tests.support.relay import Relay
 from tests.support.scripted import ScriptedServer
 
 from .services import EMBEDDED, THERE, works_in_roots_of_its_own
+
+__all__ = ["bucket", "database", "postgresql_server", "seaweed_server"]
 
 KEY = "akm-0123456789"
 

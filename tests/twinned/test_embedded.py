@@ -9,6 +9,7 @@ import pytest
 
 from ctxmgr import Client, ClosedError, ConfigError, Context, DataFolderError
 from ctxmgr.cli import main as command
+from tests.support.servers import PASSWORD, Database
 
 from .called import Called
 
@@ -57,6 +58,44 @@ class TestFolder:
         monkeypatch.setenv("CTXMGR_HOME", "")
         with pytest.raises(ConfigError, match=r"^CTXMGR_HOME is empty: name a folder, or leave it out"):
             Client.local()
+
+    def test_the_catalog_and_the_content_may_be_elsewhere(
+        self, tmp_path: Path, root: Path, database: Database, bucket: str
+    ) -> None:
+        (root / "file").write_text("content")
+        with Client.local(tmp_path / "data", catalog=database.url, store=bucket) as client:
+            context = client.contexts.get("project", create=True).context
+            with client.sessions.create(root=str(root), bind={"/": context}).session as session:
+                assert session.context.sync().success
+        with Client.local(tmp_path / "other", catalog=database.url, store=bucket) as client:
+            assert [file.path for file in client.files.list(context).files] == ["/file"]
+            client.files.download(context, "/file", tmp_path / "got")
+        assert (tmp_path / "got").read_text() == "content"
+
+    def test_the_environment_may_say_where(
+        self, tmp_path: Path, database: Database, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Client.local(tmp_path / "data", catalog=database.url, store=bucket) as client:
+            client.contexts.create("project")
+        monkeypatch.setenv("CTXMGR_CATALOG", database.url)
+        monkeypatch.setenv("CTXMGR_STORE", bucket)
+        with Client.local(tmp_path / "other") as client:
+            page = client.contexts.list()
+        assert [context.name for context in page.contexts] == ["project"]
+
+    def test_an_empty_url_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"^the URL of the catalog is empty: give one, or leave it out"):
+            Client.local(tmp_path, catalog="")
+        with pytest.raises(ConfigError, match=r"^the URL of the store is empty: give one, or leave it out"):
+            Client.local(tmp_path, store="")
+
+    def test_a_catalog_that_cant_be_reached_is_named_without_its_password(self, tmp_path: Path) -> None:
+        client = Client.local(tmp_path, catalog=f"postgresql+psycopg://user:{PASSWORD}@127.0.0.1:1/absent")
+        with pytest.raises(DataFolderError, match=r"127\.0\.0\.1:1/absent") as caught:
+            client.contexts.list()
+        client.close()
+        assert PASSWORD not in str(caught.value)
+        assert PASSWORD not in repr(client)
 
     def test_a_folder_of_something_else_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("...")

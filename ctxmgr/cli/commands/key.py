@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctxmgr._embedded import data_folder
-from ctxmgr.cli.options import answering, data_option, help_unless_told
+from ctxmgr._embedded import located, open_service
+from ctxmgr.cli.options import answering, help_unless_told, keeping_options
 from ctxmgr.cli.output import Invocation, moment, note, quoted, shown
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def key(ctx: click.Context) -> None:
 @click.argument("name", metavar="NAME")
 @click.option("--account", default="local", show_default=True, help="The account that the key opens.")
 @answering
-@data_option
+@keeping_options
 @click.pass_obj
 def create(invocation: Invocation, name: str, account: str) -> None:
     """Make a key, and show it this once. A server that runs takes it at once."""
@@ -49,7 +49,7 @@ def create(invocation: Invocation, name: str, account: str) -> None:
 
 @key.command("list")
 @answering
-@data_option
+@keeping_options
 @click.pass_obj
 def list_keys(invocation: Invocation) -> None:
     """List all keys by what is known of them, which is not the keys themselves."""
@@ -72,7 +72,7 @@ def list_keys(invocation: Invocation) -> None:
 @key.command()
 @click.argument("which", metavar="NAME|ID")
 @answering
-@data_option
+@keeping_options
 @click.pass_obj
 def revoke(invocation: Invocation, which: str) -> None:
     """Revoke a key; a running server rejects it within a second."""
@@ -85,9 +85,8 @@ def revoke(invocation: Invocation, which: str) -> None:
 def _keys(invocation: Invocation) -> Iterator[Keys]:
     if invocation.endpoint is not None:
         raise click.UsageError("keys are made where the data folder is: give --data instead of --endpoint")
-    from ctxmgr.service import ContextService
-
-    with closing(ContextService.open(data_folder(invocation.data), workers=1)) as service:
+    location = located(invocation.data, invocation.catalog, invocation.store)
+    with closing(open_service(location, workers=1)) as service:
         yield service.keys
 
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 
 import click
 
-from ctxmgr._embedded import data_folder
+from ctxmgr._embedded import located, open_service
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.options import data_option
+from ctxmgr.cli.options import keeping_options
 from ctxmgr.cli.output import Failure, Invocation, complain, quoted, shown
 
 __all__ = ["serve"]
@@ -65,7 +65,7 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
     show_default=True,
     help="After how long a process that keeps a directory elsewhere, and is not heard of, is taken for gone.",
 )
-@data_option
+@keeping_options
 @click.pass_obj
 def serve(
     invocation: Invocation,
@@ -82,6 +82,8 @@ def serve(
 ) -> None:
     """Serve the contexts of the data folder over HTTP.
 
+    With --catalog and --store they are kept elsewhere, where any number of servers share them.
+
     Prints the address when it is ready, and writes an access log to the standard error stream, as lines of JSON.
     Clients need a key: see 'ctxmgr key create'. The key in CTXMGR_API_KEY, if there is one, opens the account local
     too. /healthz and /metrics need none.
@@ -94,7 +96,6 @@ def serve(
         raise click.UsageError(f"--url is {quoted(url)}: give a scheme, a host and maybe a port: https://host:port")
     permitted = _roots(roots)
     try:
-        from ctxmgr.service import ContextService
         from ctxmgr.service.http import HttpServer
     except ImportError as error:
         if error.name is None or error.name.startswith("ctxmgr"):
@@ -103,8 +104,8 @@ def serve(
         raise ImportError(text, name=error.name) from error
     own_key = os.environ.get("CTXMGR_API_KEY", "")
     _allow_many_connections()
-    folder = data_folder(invocation.data)
-    service = ContextService.open(folder, workers=workers, roots=permitted, resume=True, lease=lease)
+    location = located(invocation.data, invocation.catalog, invocation.store)
+    service = open_service(location, workers=workers, roots=permitted, resume=True, lease=lease)
     try:
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
         with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:

@@ -19,6 +19,7 @@ from ctxmgr.service.catalog import contexts, lifecycle, sessions
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.schema import contexts as context_rows
 from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
+from ctxmgr.service.tasks.processes import check_reached
 from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.taskqueue import Queue
 
@@ -55,14 +56,18 @@ def wanted_bindings(parameters: Parameters) -> list[Wanted]:
 def bind(runtime: Runtime, queue: Queue, session: SessionRow, wanted: Sequence[Wanted]) -> list[str]:
     """Bind contexts in a session, in the queue's transaction, and queue the downloads that their policies ask for.
 
+    The caller holds the session.
+
     Returns:
         the downloads' task ids.
 
     Raises:
         ServiceError: a context does not exist or is bound there already, a directory can't be used, or two overlap.
     """
+    check_reached(queue.connection, session, runtime.home, here=True)
     existing = sessions.bindings_of(queue.connection, session.id)
     placed = [(binding.context_id, binding.mount, _directory(session, binding.mount)) for binding in existing]
+    contexts.hold(queue.connection, [item.context_id for item in wanted])
     queued = []
     for at, item in enumerate(wanted):
         contexts.find(queue.connection, session.account, item.context_id)

@@ -60,7 +60,7 @@ def get_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[
             return {"Data": _described(contexts.find(connection, account, context_id))}
         row = contexts.find_named(connection, account, name)
     if row is None and create:
-        with runtime.catalog.write() as connection:
+        with runtime.catalog.write(contexts.names_of(account)) as connection:
             # Another request may have made it since.
             row = contexts.find_named(connection, account, name) or contexts.create(connection, account, name)
     if row is None:
@@ -74,7 +74,7 @@ def get_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[
 def modify_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ModifyContext: give a context another name."""
     context_id, name = parameters.required("Id"), parameters.required("Name")
-    with runtime.catalog.write() as connection:
+    with runtime.catalog.write(contexts.names_of(account)) as connection:
         contexts.rename(connection, account, context_id, name)
     return {}
 

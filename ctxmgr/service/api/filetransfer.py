@@ -34,7 +34,7 @@ def internal_contexts(runtime: Runtime, account: str, parameters: Parameters) ->
     if KIND not in kinds:
         return {"Data": []}
     with runtime.queueing() as queue:
-        session = sessions.find_live(queue.connection, account, session_id)
+        session = sessions.hold_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         bound = sessions.bindings_of(queue.connection, session_id)
         context_id = next((item.context_id for item in bound if is_within(PATH, item.mount)), "")

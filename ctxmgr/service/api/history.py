@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.policy.values import malformed
 from ctxmgr.errors import ServiceError
-from ctxmgr.service.catalog import comparison, contextfork, contexts, history
+from ctxmgr.service.catalog import comparison, contextfork, contexts, history, revisions
 from ctxmgr.service.catalog.clock import timestamp
 from ctxmgr.service.catalog.comparison import Difference, Tally
 from ctxmgr.service.catalog.paging import read_position, token_of
@@ -54,7 +54,8 @@ def restore_context(runtime: Runtime, account: str, parameters: Parameters) -> d
 def fork_context(runtime: Runtime, account: str, parameters: Parameters) -> dict[str, Any]:
     """Answer ForkContext (ext): make another context that begins as this one is, or was at a revision."""
     context_id, name = parameters.required("Id"), parameters.required("Name")
-    with runtime.catalog.write() as connection:
+    with runtime.catalog.write(contexts.names_of(account)) as connection:
+        revisions.held_head(connection, context_id)
         source = contexts.find(connection, account, context_id)
         revision = revision_named(connection, context_id, parameters, default=source.head)
         made = contextfork.fork(connection, account, source, name, revision)

@@ -30,7 +30,7 @@ def set_label(runtime: Runtime, account: str, parameters: Parameters) -> dict[st
         raise ServiceError("InvalidParameter.Missing", "the parameter Labels is missing: send a JSON object")
     given = read_labels(parameters)
     with runtime.catalog.write() as connection:
-        sessions.find_live(connection, account, session_id)
+        sessions.hold_live(connection, account, session_id)
         labels.replace(connection, session_id, given)
     return {}
 

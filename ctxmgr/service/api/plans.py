@@ -16,6 +16,7 @@ from ctxmgr.nodewire.objects import planned_part
 from ctxmgr.service.catalog import sessions
 from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 from ctxmgr.service.tasks.leases import NOBODY
+from ctxmgr.service.tasks.processes import check_reached
 from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
@@ -75,6 +76,7 @@ def _named(runtime: Runtime, account: str, parameters: Parameters) -> tuple[Sess
     mode = mode_of(parameters)
     with runtime.catalog.read() as connection:
         session = sessions.find_live(connection, account, session_id)
+        check_reached(connection, session, runtime.home, here=True)
         named = bindings_named(connection, session_id, mode, parameters)
     return session, [(binding, path) for binding, _, path in named]
 

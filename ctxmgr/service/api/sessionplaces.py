@@ -42,7 +42,7 @@ def placed(runtime: Runtime, account: str, parameters: Parameters) -> SessionRow
                 raise malformed(name, parameters.text(name), "left out unless Node is given")
         permitted = None if runtime.roots is None else runtime.roots.get(account, ())
         root = session_root(asked_root, permitted) if asked_root else str(runtime.folder.sessions / session_id)
-        return SessionRow(session_id, account, root, not asked_root, {}, "", sessions.RUNNING, "")
+        return SessionRow(session_id, account, root, not asked_root, {}, "", sessions.RUNNING, "", home=runtime.home)
     host = parameters.text("NodeHost")
     pid = parameters.number("NodePid", 0, least=0, most=MAX_PID)
     checked_node("Node", node_id, host, pid)

@@ -73,7 +73,7 @@ def bind_contexts(runtime: Runtime, account: str, parameters: Parameters) -> dic
             "InvalidParameter.Missing", "the parameter PersistenceDataList has no bindings: send at least one"
         )
     with runtime.queueing() as queue:
-        session = sessions.find_live(queue.connection, account, session_id)
+        session = sessions.hold_live(queue.connection, account, session_id)
         refuse_if_ending(session)
         downloads = bind(runtime, queue, session, wanted)
     return {"Data": {"TaskIds": downloads}}
@@ -169,7 +169,7 @@ def delete_session(runtime: Runtime, account: str, parameters: Parameters) -> di
     """
     session_id, force = parameters.required("SessionId"), parameters.flag("Force")
     with runtime.queueing() as queue:
-        session = sessions.find_live(queue.connection, account, session_id)
+        session = sessions.hold_live(queue.connection, account, session_id)
         if session.status == sessions.DELETING:
             if force:
                 sessions.force_ending(queue.connection, session_id)
@@ -177,7 +177,7 @@ def delete_session(runtime: Runtime, account: str, parameters: Parameters) -> di
         uploads = [
             queue.add(session, binding, UPLOAD)
             for binding in sessions.bindings_of(queue.connection, session_id)
-            if binding.policy.auto_upload and _may_have_files(session, binding.mount)
+            if binding.policy.auto_upload and _may_have_files(runtime, session, binding.mount)
         ]
         sessions.mark_ending(queue.connection, session_id, uploads)
         if force:
@@ -196,7 +196,7 @@ def unbind_contexts(runtime: Runtime, account: str, parameters: Parameters) -> d
     path = parameters.text("Path")
     mount = normalised(path) if path else ""
     with runtime.catalog.write() as connection:
-        refuse_if_ending(sessions.find_live(connection, account, session_id))
+        refuse_if_ending(sessions.hold_live(connection, account, session_id))
         sessions.unbind(connection, session_id, context_id, mount)
     return {}
 
@@ -232,9 +232,9 @@ def _described(session: SessionRow, parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def _may_have_files(session: SessionRow, mount: str) -> bool:
+def _may_have_files(runtime: Runtime, session: SessionRow, mount: str) -> bool:
     """Whether a directory can have something to save; one that is gone must not keep its session alive for ever."""
-    return bool(session.node_id) or os.path.lexists(joined(session.root, mount))
+    return bool(session.node_id) or session.home != runtime.home or os.path.lexists(joined(session.root, mount))
 
 
 def _number(session_id: str) -> int:

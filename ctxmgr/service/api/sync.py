@@ -21,6 +21,7 @@ from ctxmgr.service.catalog import contexts, sessions, tasks
 from ctxmgr.service.catalog.clock import epoch_seconds
 from ctxmgr.service.catalog.identifiers import unlike_an_id
 from ctxmgr.service.catalog.sessions import BindingRow
+from ctxmgr.service.tasks.processes import check_reached
 from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
@@ -53,8 +54,9 @@ def sync_context(runtime: Runtime, account: str, parameters: Parameters) -> dict
     discard, options = discard_of(parameters, mode), options_of_request(parameters)
     runtime.end_lost_tasks(now=True)
     with runtime.queueing() as queue:
-        session = sessions.find_live(queue.connection, account, session_id)
+        session = sessions.hold_live(queue.connection, account, session_id)
         refuse_if_ending(session)
+        check_reached(queue.connection, session, runtime.home)
         chosen = bindings_named(queue.connection, session_id, mode, parameters)
         queued = [queue.add(session, *each, discard=discard, options=options) for each in chosen]
     return {"Data": {"TaskIds": queued}}

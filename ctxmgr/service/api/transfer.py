@@ -23,7 +23,7 @@ from ctxmgr.engine.workspace.ingest import read_content
 from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import repr_digest
 from ctxmgr.reasons import reason
-from ctxmgr.service.catalog import contextfiles, contexts, history
+from ctxmgr.service.catalog import contextfiles, contexts, history, revisions
 from ctxmgr.service.catalog.chunkindex import check_stored
 from ctxmgr.service.storage.signing import UPLOAD
 from ctxmgr.service.tasks.runtime import Runtime
@@ -260,6 +260,7 @@ class Upload:
             raise _not_stored(self._path, error) from error
         content = Entry(FILE, 0, 0, size, digest, chunks)
         with runtime.catalog.write() as connection:
+            revisions.held_head(connection, self._context_id)
             contexts.find(connection, self._account, self._context_id)
             check_conditions(self._headers, self._etag_there(connection), reading=False)
             check_stored(connection, self._account, [(self._path, content)])

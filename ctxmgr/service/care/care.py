@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -115,17 +115,17 @@ class Care:
 
     @contextmanager
     def _held(self, timeout: float) -> Iterator[None]:
-        lock = lock_of(self._lock, timeout=timeout)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ServiceError(
-                "ServiceUnavailable.Busy", "another process prunes or checks the same data folder: try again later"
-            ) from None
-        try:
+        with ExitStack() as held:
+            try:
+                if self._catalog.shared:
+                    held.enter_context(self._catalog.alone("care", timeout))
+                else:
+                    held.enter_context(lock_of(self._lock, timeout=timeout))
+            except (Timeout, TimeoutError):
+                raise ServiceError(
+                    "ServiceUnavailable.Busy", "another process prunes or checks the same data folder: try again later"
+                ) from None
             yield
-        finally:
-            lock.release()
 
 
 def _last(connection: Connection) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, delete, exists, insert, select, update
@@ -20,9 +21,11 @@ __all__ = [
     "create_transfer",
     "find",
     "find_named",
+    "hold",
     "is_transfer",
     "listed",
     "missing",
+    "names_of",
     "remove",
     "remove_transfer",
     "rename",
@@ -50,8 +53,13 @@ def checked_name(name: str) -> str:
     return name
 
 
+def names_of(account: str) -> str:
+    """Return what a transaction holds that gives a context of the account a name."""
+    return f"names of contexts of {account}"
+
+
 def create(connection: Connection, account: str, name: str) -> Row[Any]:
-    """Make an empty context.
+    """Make an empty context, in a transaction that holds ``names_of`` the account.
 
     Raises:
         ServiceError: ``InvalidContext.Duplicate`` where the account has a context of that name.
@@ -69,6 +77,17 @@ def create_transfer(connection: Connection, account: str, session_id: str) -> st
 def is_transfer(context_id: str) -> bool:
     """Whether a context is the service's own for the transfer of files."""
     return context_id.startswith(TRANSFER)
+
+
+def hold(connection: Connection, context_ids: Iterable[str], *, to_delete: bool = False) -> None:
+    """Keep every other writer away from contexts until the write transaction ends.
+
+    Args:
+        to_delete: also those that only need the contexts to stay there.
+    """
+    for context_id in sorted(set(context_ids)):
+        row = select(contexts.c.id).where(contexts.c.id == context_id)
+        connection.execute(row.with_for_update(key_share=not to_delete))
 
 
 def _create(connection: Connection, account: str, identifier: str, name: str) -> Row[Any]:
@@ -115,7 +134,7 @@ def listed(
 
 
 def rename(connection: Connection, account: str, context_id: str, name: str) -> None:
-    """Rename a context.
+    """Rename a context, in a transaction that holds ``names_of`` the account.
 
     Raises:
         ServiceError: it does not exist, or the name is taken or not allowed.
@@ -144,6 +163,7 @@ def remove_transfer(connection: Connection, session_id: str) -> None:
 
 
 def _remove(connection: Connection, context_id: str) -> None:
+    hold(connection, [context_id], to_delete=True)
     for table in (files, revisions, bindings, lifecycles):
         connection.execute(delete(table).where(table.c.context_id == context_id))
     connection.execute(delete(tasks).where(tasks.c.session_id == context_id))

@@ -7,52 +7,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import StatementError
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import forks
 
-from .accountchunks import ACCOUNT_CHUNKS, give_chunks_to_accounts
-from .errors import CatalogError
-from .schema import (
-    SCHEMA,
-    chunks,
-    contexts,
-    files,
-    keys,
-    lifecycles,
-    meta,
-    metadata,
-    nodes,
-    packs,
-    retired_packs,
-    revisions,
-    sessions,
-    tasks,
-)
-from .sqlite import BUSY, explained, integrity, open_engine, refuse_writes
+from . import versions
+from .backend import Backend
+from .errors import BUSY, CatalogError
+from .schema import nodes
+from .sqlite import SQLite
 
 __all__ = ["Catalog"]
 
-_OUTLIVING_SESSIONS = frozenset(
-    table.name for table in (contexts, revisions, files, packs, retired_packs, chunks, lifecycles, keys)
-)
+MIGRATING = "migrate"
 
 
 class Catalog:
     """A database that holds the tables, and the two kinds of transaction on it."""
 
-    def __init__(self, engine: Engine, path: Path, unwritable: str = "") -> None:
-        self._reader = engine
-        self._writer = engine.execution_options(ctxmgr_write=True)
-        forks.without_connections(self)
-        self._path = path
-        self._unwritable = unwritable
+    def __init__(self, backend: Backend) -> None:
+        self.shared = backend.shared
+        self.name = backend.name
+        self._backend = backend
+        self._closed = False
+        forks.without_connections(backend)
 
     @classmethod
-    def open(cls, path: Path, *, expected: bool = False, unwritable: str = "") -> Catalog:
+    def open(
+        cls, path: Path, *, expected: bool = False, unwritable: str = "", users: versions.Users = lambda _: ()
+    ) -> Catalog:
         """Open the SQLite catalog at a path, and make its tables where they are missing.
 
         Only one process may be in here at a time: the caller holds the folder's opening lock.
@@ -61,6 +47,7 @@ class Catalog:
             path: the database's.
             expected: there is content that only a catalog can name: none is made.
             unwritable: why what is kept can't be changed, where this is a copy to read; "" where it can.
+            users: return, for people, the other processes that use the catalog.
 
         Raises:
             DataFolderError: it is not a catalog, was lost, or was written by a newer version; or this process can't use
@@ -73,19 +60,47 @@ class Catalog:
             )
         if expected and not (path.exists() and path.stat().st_size):
             raise _lost(path)
-        engine = open_engine(path)
+        backend = SQLite(path, unwritable)
+        with cls._opened(backend) as catalog:
+            if not catalog._prepare(users, make=not expected):
+                raise _lost(path)
+            backend.refuse_writes()
+        return catalog
+
+    @classmethod
+    def connect(cls, url: str, *, expected: bool = False, users: versions.Users = lambda _: ()) -> Catalog:
+        """Open the catalog in a PostgreSQL database, and make its tables where they are missing.
+
+        Args:
+            url: the database's, such as ``postgresql+psycopg://user:password@host/database``.
+            expected, users: as for ``open``.
+
+        Raises:
+            DataFolderError: it is not a catalog, can't be reached, was lost, or was written by a newer version.
+            ImportError: psycopg is not installed.
+        """
+        from .postgresql import PostgreSQL
+
+        backend = PostgreSQL(url)
+        with cls._opened(backend) as catalog:
+            if not catalog._prepare(users, make=not expected):
+                raise DataFolderError(
+                    f"the catalog {backend.name} is empty, and the store has packs of content that only a catalog can "
+                    "name: restore the database from a backup, or give an empty store"
+                )
+        return catalog
+
+    @classmethod
+    @contextmanager
+    def _opened(cls, backend: Backend) -> Iterator[Catalog]:
         try:
-            catalog = cls(engine, path, unwritable)
-            catalog._prepare(str(path), expected)
-            if unwritable:
-                refuse_writes(engine, _OUTLIVING_SESSIONS)
+            yield cls(backend)
         except CatalogError as error:
-            engine.dispose()
+            backend.close()
             raise DataFolderError(error.message) from error
         except BaseException:
-            engine.dispose()
+            backend.close()
             raise
-        return catalog
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -94,18 +109,37 @@ class Catalog:
         Raises:
             CatalogError: it can't be read.
         """
-        with self._explained(), forks.transaction(), self._reader.connect() as connection, connection.begin():
+        with self._transaction(self._backend.reader) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Write: everything or, after an exception or a crash, nothing. Writers come one after the other.
+    def write(self, *held: str) -> Iterator[Connection]:
+        """Write: everything or, after an exception or a crash, nothing.
+
+        Args:
+            held: names of what no other transaction that holds it may change meanwhile.
 
         Raises:
             CatalogError: it can't be written, or others have been writing for too long.
         """
-        with self._explained(), forks.transaction(), self._writer.connect() as connection, connection.begin():
+        with self._transaction(self._backend.writer) as connection:
+            self._backend.hold(connection, *held)
             yield connection
+
+    @contextmanager
+    def alone(self, what: str, timeout: float) -> Iterator[None]:
+        """Be the only one of all processes that share the catalog to do something, outside of any transaction.
+
+        Args:
+            what: it is, by name.
+            timeout: seconds to wait for another.
+
+        Raises:
+            TimeoutError: another does it.
+            CatalogError: that can't be told.
+        """
+        with self._explained(), self._backend.alone(what, timeout):
+            yield
 
     def integrity(self) -> list[str]:
         """Return what the database itself finds to be damaged in it.
@@ -114,11 +148,22 @@ class Catalog:
             CatalogError: it is so damaged that it can't be read.
         """
         with self.read() as connection:
-            return integrity(connection)
+            return self._backend.integrity(connection)
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
-        self._reader.dispose()
+        """Close the connections: those that are in use, as soon as they are not."""
+        self._closed = True
+        self._backend.close()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with self._explained(), forks.transaction(), engine.connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if self._closed and not connection.invalidated:
+                    connection.detach()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -126,51 +171,35 @@ class Catalog:
             yield
         except StatementError as error:
             # The driver's own error is the cause that logs show: the other one's text is the statement.
-            meant = explained(error, self._path, self._unwritable)
-            users = self._users() if meant.code == BUSY else ""
-            raise CatalogError(meant.code, meant.message + users) from error.orig
+            meant = self._backend.explained(error)
+            more = ""
+            if meant.code == BUSY:
+                more = self._users()
+            elif meant.code == "InternalError" and (problem := self._refusal()):
+                meant = CatalogError("ServiceUnavailable.Outdated", problem)
+            raise CatalogError(meant.code, meant.message + more) from error.orig
+        except NoConnection as error:
+            problem = f"the catalog {self.name} is in use by too many requests at once: try again"
+            raise CatalogError(BUSY, problem) from error
 
     def _users(self) -> str:
-        with suppress(StatementError), forks.transaction(), self._reader.connect() as connection, connection.begin():
+        with suppress(StatementError), forks.transaction(), self._backend.reader.begin() as connection:
             others = select(nodes.c.pid, nodes.c.host).where(nodes.c.pid != os.getpid(), nodes.c.account == "")
             if found := ", ".join(f"{pid} on {host}" for pid, host in connection.execute(others)):
                 return f"; the processes that use the data folder are {found}"
         return ""
 
-    def _prepare(self, name: str, expected: bool) -> None:
-        with self.write() as connection:
-            if inspect(connection).has_table(meta.name):
-                found = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one_or_none()
-                if found is None or not found.isdecimal():
-                    raise DataFolderError(f"the catalog {name!r} does not say its schema version: {found!r}")
-                if int(found) > SCHEMA:
-                    raise DataFolderError(
-                        f"the catalog {name!r} has schema {found}, and this version of ctxmgr knows up to {SCHEMA}: "
-                        "use the newer ctxmgr that wrote it"
-                    )
-                if int(found) < SCHEMA:
-                    if int(found) < ACCOUNT_CHUNKS:
-                        give_chunks_to_accounts(connection)
-                    metadata.create_all(connection)
-                    for table in (chunks, contexts, files, nodes, revisions, sessions, tasks):
-                        _add_columns(connection, table)
-                    for index in chunks.indexes:
-                        index.create(connection, checkfirst=True)
-                    connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA)))
-                return
-            if expected:
-                raise _lost(self._path)
-            metadata.create_all(connection)
-            connection.execute(insert(meta).values(key="schema", value=str(SCHEMA)))
+    def _refusal(self) -> str:
+        with suppress(StatementError), forks.transaction(), self._backend.reader.begin() as connection:
+            return versions.refusal(connection, self.name)
+        return ""
 
-
-def _add_columns(connection: Connection, table: Table) -> None:
-    """Add the columns that a table of an earlier schema lacks; each has a default."""
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in there:
-            declared = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {declared}")
+    def _prepare(self, users: versions.Users, *, make: bool) -> bool:
+        with self.write(MIGRATING) as connection:
+            there = versions.bring_up(connection, self.name, users)
+            if make and not there:
+                versions.make(connection)
+            return there or make
 
 
 def _lost(path: Path) -> DataFolderError:

@@ -14,9 +14,9 @@ __all__ = ["ended_before", "ended_roots", "forget", "forget_root"]
 FORGOTTEN_AT_ONCE = 500
 
 
-def ended_roots(connection: Connection) -> list[SessionRow]:
-    """Return the sessions that have ended and whose directory is the service's to remove."""
-    rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root)
+def ended_roots(connection: Connection, home: str) -> list[SessionRow]:
+    """Return the sessions that have ended and whose directory is to be removed by the services of a data folder."""
+    rows = select(sessions).where(sessions.c.status == FINISH, sessions.c.owns_root, sessions.c.home == home)
     return [session_of(connection, row) for row in connection.execute(rows).all()]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ctxmgr.errors import ServiceError
 
-__all__ = ["CatalogError"]
+__all__ = ["BUSY", "CatalogError"]
+
+BUSY: Final = "ServiceUnavailable.Busy"
 
 
 class CatalogError(ServiceError):

@@ -22,6 +22,7 @@ from .schema import keys as key_rows
 __all__ = ["Key", "Keys", "checked_account"]
 
 PREFIX = "ctxmgr"
+_NAMES = "names of keys"
 MAX_NAME = 100
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -73,7 +74,7 @@ class Keys:
         secret = new_id("") + new_id("") + new_id("")
         text = f"{PREFIX}-{identifier}-{secret}"
         key = Key(identifier, account, name, now_ms(), None, None)
-        with self._catalog.write() as connection:
+        with self._catalog.write(_NAMES) as connection:
             taken = select(key_rows.c.id).where(key_rows.c.name == name, key_rows.c.revoked_ms.is_(None))
             if connection.execute(taken).first() is not None:
                 raise ServiceError(

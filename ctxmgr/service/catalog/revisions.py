@@ -16,7 +16,7 @@ from ctxmgr.engine.policy.mounts import ancestors, context_prefix
 
 from .clock import now_ms
 from .contentlock import share
-from .contexts import missing
+from .contexts import hold, missing
 from .insertion import bulk_insert
 from .schema import contexts, files, revisions
 
@@ -66,7 +66,7 @@ def held_head(connection: Connection, context_id: str) -> int:
     """
     # The content lock comes first wherever both are held, so that no two wait for each other.
     share(connection)
-    connection.execute(select(contexts.c.head).where(contexts.c.id == context_id).with_for_update())
+    hold(connection, [context_id])
     return head_of(connection, context_id)
 
 

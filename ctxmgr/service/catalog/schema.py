@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "OLDEST",
     "SCHEMA",
     "bindings",
     "chunks",
@@ -37,12 +38,10 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 8
-"""2 added tables (keys, lifecycles) to 1; 3 added pack_proofs, and to tasks the columns that have a default; 4 gave the
-chunks to accounts, and stores them compressed; 5 added
-the columns of sessions and nodes that have a default, and chunks_at; 6 prunes: it added retired_packs, and what says
-which revisions are kept and which chunks are about to go; 7 seals the rows of files; 8 added
-tasks.options."""
+SCHEMA = 9
+"""The version of these tables; ``migrations`` lead to it from every earlier one."""
+OLDEST = 8
+"""The lowest version whose programs can still work on these tables."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")
@@ -154,6 +153,7 @@ sessions = Table(
     Column("ending_tasks", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+    Column("home", String(64), nullable=False, server_default=""),
     Column("node_id", String(64), nullable=False, server_default=""),
     Column("node_root", Text, nullable=False, server_default=""),
     Column("node_seen_ms", BigInteger, nullable=False, server_default="0"),
@@ -238,6 +238,7 @@ nodes = Table(
     Column("started_ms", BigInteger, nullable=False),
     Column("account", String(64), nullable=False, server_default=""),
     Column("lease_until_ms", BigInteger, nullable=False, server_default="0"),
+    Column("home", String(64), nullable=False, server_default=""),
 )
 keys = Table(
     "keys",

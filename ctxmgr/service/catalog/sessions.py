@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ __all__ = [
     "find_live",
     "finish",
     "force_ending",
+    "hold",
+    "hold_live",
     "listed",
     "mark_ending",
     "missing",
@@ -59,6 +61,7 @@ class SessionRow:
 
     Attributes:
         root: the directory here; "" if it has never had one.
+        home: the data folder whose services reach the directory, where several share the catalog.
         node_id: the process elsewhere that has the directory; "" for this service.
         node_root: where that process has it, for people.
         linger_ms: how long the session outlives that process; 0 for as long as it is not deleted.
@@ -75,6 +78,7 @@ class SessionRow:
     node_id: str = ""
     node_root: str = ""
     linger_ms: int = 0
+    home: str = ""
 
     @property
     def shown_root(self) -> str:
@@ -110,6 +114,7 @@ def create(connection: Connection, session: SessionRow) -> None:
             ending_tasks="[]",
             created_ms=now,
             changed_ms=now,
+            home=session.home,
             node_id=session.node_id,
             node_root=session.node_root,
             node_seen_ms=now,
@@ -142,6 +147,23 @@ def find_live(connection: Connection, account: str, session_id: str) -> SessionR
     if session.status == FINISH:
         raise missing(session_id)
     return session
+
+
+def hold(connection: Connection, session_ids: Iterable[str]) -> None:
+    """Keep every other writer away from sessions, their bindings and their queues until the write transaction ends."""
+    for session_id in sorted(set(session_ids)):
+        row = select(sessions.c.id).where(sessions.c.id == session_id)
+        connection.execute(row.with_for_update(key_share=True))
+
+
+def hold_live(connection: Connection, account: str, session_id: str) -> SessionRow:
+    """Hold an account's session that has not ended, and return it.
+
+    Raises:
+        ServiceError: ``InvalidMcpSession.NotFound``.
+    """
+    hold(connection, [session_id])
+    return find_live(connection, account, session_id)
 
 
 def check_live(connection: Connection, account: str, session_id: str) -> None:
@@ -268,7 +290,10 @@ def unbind(connection: Connection, session_id: str, context_id: str, mount: str)
 
 
 def settle(connection: Connection, session_id: str) -> None:
-    """End a session that is being deleted, or take it back, once the uploads before its end have ended."""
+    """End a session that is being deleted, or take it back, once the uploads before its end have ended.
+
+    The caller holds the session: of two tasks that end at the same time, one sees the other's end.
+    """
     row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
     if row is None or row.status != DELETING:
         return
@@ -313,6 +338,7 @@ def session_of(connection: Connection, row: Row[Any]) -> SessionRow:
         image_id=row.image_id,
         status=row.status,
         end_reason=row.end_reason,
+        home=row.home,
         node_id=row.node_id,
         node_root=row.node_root,
         linger_ms=row.linger_ms,

@@ -1,11 +1,14 @@
-"""The one place that knows SQLite: how a connection is set up, how a transaction begins, and what its errors mean."""
+"""The one place that knows SQLite: how a connection is set up, how a transaction begins, and what its errors mean.
+
+Its writers come one after the other, and it is used by the processes of one machine.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +16,15 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import StatementError
 
-from .errors import CatalogError
+from .errors import BUSY, CatalogError
+from .schema import chunks, contexts, files, keys, lifecycles, packs, retired_packs, revisions
 
-__all__ = ["BUSY_TIMEOUT_MS", "BUSY", "explained", "integrity", "open_engine", "refuse_writes"]
+__all__ = ["BUSY_TIMEOUT_MS", "SQLite"]
 
 BUSY_TIMEOUT_MS = 30_000
-BUSY: Final = "ServiceUnavailable.Busy"
+_OUTLIVING_SESSIONS = frozenset(
+    table.name for table in (contexts, revisions, files, packs, retired_packs, chunks, lifecycles, keys)
+)
 _REFUSED: Final = "not authorized"
 _WRITES: Final = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
 _DAMAGED: Final = ("malformed", "not a database", "no such table", "no such column")
@@ -33,8 +39,68 @@ _PASSING: Final = (
 )
 
 
-def open_engine(path: Path) -> Engine:
-    """Return an engine for the database at a path, which nobody else can read."""
+class SQLite:
+    """The ``Backend`` of a database in a file.
+
+    Attributes:
+        reader, writer: begin transactions.
+        name: what people call the database.
+        shared: whether processes of several machines may use it.
+    """
+
+    shared = False
+
+    def __init__(self, path: Path, unwritable: str = "") -> None:
+        """Open the database, and make it where there is none, for its owner alone.
+
+        Args:
+            path: the database's.
+            unwritable: why what is kept can't be changed, where this is a copy to read; "" where it can.
+        """
+        self.name = repr(str(path))
+        self.reader = _open_engine(path)
+        self.writer: Engine = self.reader.execution_options(ctxmgr_write=True)
+        self._unwritable = unwritable
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self.reader.dispose()
+
+    def hold(self, connection: Connection, *what: str) -> None:
+        """Do nothing: a write transaction has no other beside it."""
+
+    def refuse_writes(self) -> None:
+        """Let nobody change from now on what outlives sessions, if the folder can't be written."""
+        if self._unwritable:
+            _refuse_writes(self.reader, _OUTLIVING_SESSIONS)
+
+    def alone(self, what: str, timeout: float) -> AbstractContextManager[None]:
+        """Refuse: a lock on a file does that on one machine."""
+        raise NotImplementedError(what)
+
+    def integrity(self, connection: Connection) -> list[str]:
+        """Return what SQLite finds to be damaged in the database."""
+        found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [str(problem) for problem in found if problem != "ok"]
+
+    def explained(self, error: StatementError) -> CatalogError:
+        """Return what a driver's error means to people; its own text holds the whole statement."""
+        text = str(error.orig)
+        if self._unwritable and _REFUSED in text:
+            return CatalogError(
+                "ServiceUnavailable.ReadOnly", f"the data folder is open for reading only, since {self._unwritable}"
+            )
+        for sign, code, meaning in _PASSING:
+            if sign in text:
+                advice = meaning.format(seconds=BUSY_TIMEOUT_MS // 1000)
+                return CatalogError(code, f"the catalog {self.name} can't be written: {advice}")
+        if any(sign in text for sign in _DAMAGED):
+            advice = "close all that use the data folder, and restore this file from a backup"
+            return CatalogError("InternalError", f"the catalog {self.name} is damaged ({text}): {advice}")
+        return CatalogError("InternalError", f"the catalog {self.name} can't be used: {text}")
+
+
+def _open_engine(path: Path) -> Engine:
     _keep_private(path)
     # Neither a statement nor a row belongs into a log or an error.
     engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1, hide_parameters=True)
@@ -58,7 +124,7 @@ def open_engine(path: Path) -> Engine:
     return engine
 
 
-def refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
+def _refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
     """Let no connection change tables from now on, but for the times at which something was used."""
 
     def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
@@ -70,37 +136,6 @@ def refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
         connection.set_authorizer(authorize)
 
     engine.dispose()
-
-
-def integrity(connection: Connection) -> list[str]:
-    """Return what SQLite finds to be damaged in the database."""
-    if connection.dialect.name != "sqlite":
-        return []
-    found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    return [str(problem) for problem in found if problem != "ok"]
-
-
-def explained(error: StatementError, path: Path, unwritable: str) -> CatalogError:
-    """Return what a driver's error means to people.
-
-    Args:
-        error: the error; its own text holds the whole statement.
-        path: the database's.
-        unwritable: why the folder can't be written, where it is read only.
-    """
-    text = str(error.orig)
-    if unwritable and _REFUSED in text:
-        return CatalogError(
-            "ServiceUnavailable.ReadOnly", f"the data folder is open for reading only, since {unwritable}"
-        )
-    for sign, code, meaning in _PASSING:
-        if sign in text:
-            advice = meaning.format(seconds=BUSY_TIMEOUT_MS // 1000)
-            return CatalogError(code, f"the catalog {str(path)!r} can't be written: {advice}")
-    if any(sign in text for sign in _DAMAGED):
-        advice = "close all that use the data folder, and restore this file from a backup"
-        return CatalogError("InternalError", f"the catalog {str(path)!r} is damaged ({text}): {advice}")
-    return CatalogError("InternalError", f"the catalog {str(path)!r} can't be used: {text}")
 
 
 def _keep_private(path: Path) -> None:

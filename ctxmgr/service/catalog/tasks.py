@@ -72,7 +72,7 @@ def queue(
     discard: bool = False,
     options: SyncOptions = NO_OPTIONS,
 ) -> tuple[Task, bool]:
-    """Queue a sync of a binding, or of what lies at a path below its mount path.
+    """Queue a sync of a binding, or of what lies at a path below its mount path. The caller holds the session.
 
     Returns:
         the task, and whether it is new: where the binding's last task is of the same path and mode and has not begun,
@@ -83,7 +83,8 @@ def queue(
         & (tasks.c.context_id == binding.context_id)
         & (tasks.c.mount == binding.mount)
     )
-    rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1).with_for_update()
+    # Not held: one that begins at this moment scans only after that is committed, and so after this look at it.
+    rows = select(tasks).where(same).order_by(tasks.c.number.desc()).limit(1)
     last = connection.execute(rows).one_or_none()
     delete = binding.policy.sync_local_file
     wanted = (WAITING, path, mode, node_id, delete, discard, options.text())
@@ -318,6 +319,7 @@ def _add(connection: Connection, account: str, task: Task) -> None:
 def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> list[str]:
     unfinished = which & tasks.c.finished_ms.is_(None)
     sessions_touched = connection.execute(select(tasks.c.session_id).where(unfinished).distinct()).scalars().all()
+    sessions.hold(connection, sessions_touched)
     connection.execute(update(tasks).where(unfinished).values(status=FAILED, error=error, finished_ms=now_ms()))
     for session_id in sessions_touched:
         sessions.settle(connection, session_id)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import obstore
 from blake3 import blake3
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore
 
 from ctxmgr.engine.content.packs import ChunkRow, Located, table_of
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
+
+from .objectstore import check_process, first_line, open_store, shown, try_out
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -77,11 +79,13 @@ class BlobStore:
             location: a folder, made if missing, or a URL such as ``s3://bucket/prefix`` or ``memory:///``.
 
         Raises:
-            ContentError: there can be no store.
+            ContentError: there can be no store, or it does not do what it says.
         """
+        if isinstance(location, str) and "://" in location:
+            store = open_store(location)
+            try_out(store, shown(location))
+            return cls(store)
         try:
-            if isinstance(location, str) and "://" in location:
-                return cls(from_url(location))
             folder = Path(location).absolute()
             for part in (_PREFIX, _UNFINISHED):
                 (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +93,7 @@ class BlobStore:
             return cls(LocalStore(folder), folder)
         except (OSError, BaseError, ValueError) as error:
             raise ContentError(
-                f"the blob store {os.fspath(location)!r} can't be opened: {_first_line(error)}"
+                f"the blob store {os.fspath(location)!r} can't be opened: {_described(error)}"
             ) from error
 
     def put(self, name: str, data: bytes | bytearray | memoryview) -> None:
@@ -100,13 +104,14 @@ class BlobStore:
         """
         try:
             if self._folder is None:
+                check_process()
                 obstore.put(self._store, _key(name), data)
             else:
                 _put_durably(self._folder, _key(name), data)
         except (OSError, BaseError) as error:
             where = "the blob store" if self._folder is None else repr(str(self._folder))
             raise ContentError(
-                f"pack {name} of {len(data)} bytes can't be stored in {where}: {_first_line(error)}"
+                f"pack {name} of {len(data)} bytes can't be stored in {where}: {_described(error)}"
             ) from error
 
     def stamp(self, name: str) -> Stamp | None:
@@ -117,6 +122,7 @@ class BlobStore:
         """
         try:
             if self._folder is None:
+                check_process()
                 found = obstore.head(self._store, _key(name))
                 return Stamp(found["size"], int(found["last_modified"].timestamp() * 1_000_000) * 1000)
             status = os.stat(self._folder / _key(name))
@@ -124,7 +130,7 @@ class BlobStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, BaseError) as error:
-            raise ContentError(f"pack {name} can't be looked at: {_first_line(error)}") from error
+            raise ContentError(f"pack {name} can't be looked at: {_described(error)}") from error
 
     def delete(self, name: str) -> None:
         """Remove a pack; one that is not there is fine.
@@ -134,13 +140,14 @@ class BlobStore:
         """
         try:
             if self._folder is None:
+                check_process()
                 obstore.delete(self._store, _key(name))
             else:
                 (self._folder / _key(name)).unlink(missing_ok=True)
         except FileNotFoundError:
             return
         except (OSError, BaseError) as error:
-            raise ContentError(f"pack {name} can't be removed: {_first_line(error)}") from error
+            raise ContentError(f"pack {name} can't be removed: {_described(error)}") from error
 
     def read(self, name: str, start: int, end: int) -> memoryview:
         """Read the bytes of a pack from ``start`` to ``end``, exclusive.
@@ -152,13 +159,14 @@ class BlobStore:
             return memoryview(b"")
         try:
             if self._folder is None:
+                check_process()
                 data = memoryview(obstore.get_range(self._store, _key(name), start=start, end=end))
             else:
                 data = memoryview(_read_range(self._folder / _key(name), start, end))
         except FileNotFoundError as error:
             raise ContentError(f"pack {name} is missing from the blob store") from error
         except (OSError, BaseError) as error:
-            raise ContentError(f"pack {name} can't be read: {_first_line(error)}") from error
+            raise ContentError(f"pack {name} can't be read: {_described(error)}") from error
         if len(data) != end - start:
             raise ContentError(f"pack {name} is cut off: bytes {start} to {end} gave only {len(data)}")
         return data
@@ -186,7 +194,15 @@ class BlobStore:
                     if len(name) == 64 and _HEX.issuperset(name):
                         yield Pack(name, item["size"])
         except (OSError, BaseError) as error:
-            raise ContentError(f"the packs can't be listed: {_first_line(error)}") from error
+            raise ContentError(f"the packs can't be listed: {_described(error)}") from error
+
+    def is_empty(self) -> bool:
+        """Whether no pack is stored.
+
+        Raises:
+            ContentError: the store can't be asked.
+        """
+        return next(self.packs(), None) is None
 
     def table(self, pack: Pack) -> list[ChunkRow]:
         """Read which chunks a pack holds, from the pack itself: with it an index can be rebuilt.
@@ -257,8 +273,7 @@ def _sweep(folder: Path) -> None:
                 leftover.unlink()
 
 
-def _first_line(error: BaseException) -> str:
-    """An object store's error goes on with the source of the error and its backtrace."""
+def _described(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return described(error)
-    return str(error).partition("\n")[0] or type(error).__name__
+    return first_line(error)

@@ -16,7 +16,7 @@ import msgspec
 from ctxmgr.engine.workspace.durable import sync_directory
 from ctxmgr.errors import DataFolderError, ServiceError
 
-__all__ = ["CONTENTS", "DOWNLOAD", "UPLOAD", "VALID_SECONDS", "Grant", "Signer", "load_key"]
+__all__ = ["CONTENTS", "DOWNLOAD", "UPLOAD", "VALID_SECONDS", "Grant", "Signer", "load_key", "new_key"]
 
 UPLOAD, DOWNLOAD, CONTENTS = "PUT", "GET", "POST"
 VALID_SECONDS = 3600
@@ -88,6 +88,11 @@ class Signer:
         return hmac.digest(self._key, _PURPOSE + payload, sha256)
 
 
+def new_key() -> bytes:
+    """Return a key that nobody can guess."""
+    return secrets.token_bytes(KEY_SIZE)
+
+
 def load_key(file: Path) -> bytes:
     """Return the data folder's signing key, made once and for all processes that use the folder.
 
@@ -110,7 +115,7 @@ def _make_key(file: Path) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as opened:
-            opened.write(secrets.token_bytes(KEY_SIZE))
+            opened.write(new_key())
             opened.flush()
             os.fsync(opened.fileno())
         # Unlike a rename, a link leaves the key alone that another process has made meanwhile.

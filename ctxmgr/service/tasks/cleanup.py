@@ -23,7 +23,8 @@ KEPT_MS = 7 * 24 * 3600 * 1000
 class Cleanup:
     """Removes the directories of ended sessions that the service made, and forgets sessions that ended long ago."""
 
-    def __init__(self, catalog: Catalog, folder: DataFolder) -> None:
+    def __init__(self, catalog: Catalog, folder: DataFolder, home: str) -> None:
+        self._home = home
         self._catalog = catalog
         self._folder = folder
         self._retries = Retries("remove what the ended session {} left behind")
@@ -31,7 +32,7 @@ class Cleanup:
     def run(self) -> None:
         """Do so now. A session whose directory can't be removed is logged, and tried again another time."""
         with self._catalog.read() as connection:
-            ended = {session.id: session for session in endedsessions.ended_roots(connection)}
+            ended = {session.id: session for session in endedsessions.ended_roots(connection, self._home)}
         self._retries.each(ended, lambda session_id: self._remove(ended[session_id]))
         with self._catalog.read() as connection:
             long_ago = endedsessions.ended_before(connection, now_ms() - KEPT_MS)

@@ -65,6 +65,8 @@ class CatalogContextStore:
         # Not by path: what a later change replaces is a revision's content too.
         put = [item for change in changes for item in change.put.items()]
         with self._catalog.write() as connection:
+            if outcome is not None:
+                sessions.hold(connection, [task.session_id])
             check_stored(connection, self._account, put)
             for change in changes:
                 head = revisions.commit(

@@ -19,7 +19,7 @@ from ctxmgr.service.catalog.identifiers import new_id
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import nodes
 
-__all__ = ["Node"]
+__all__ = ["Node", "users_of"]
 
 DIED = "interrupted: the process that ran it ended"
 GUARD_TIMEOUT = 30.0
@@ -100,3 +100,20 @@ class Node:
 
     def _lock_of(self, node_id: str) -> FileLock:
         return lock_of(self._lock_file(node_id))
+
+
+def users_of(connection: Connection, folder: Path) -> list[str]:
+    """Return, for people, the processes that use a data folder."""
+    found = []
+    for node_id, host, pid in connection.execute(select(nodes.c.id, nodes.c.host, nodes.c.pid)).all():
+        file = folder / f"{node_id}.lock"
+        if not file.exists():
+            continue
+        lock = lock_of(file)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            found.append(f"pid {pid} on {host}")
+        else:
+            lock.release()
+    return found

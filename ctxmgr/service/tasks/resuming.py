@@ -6,18 +6,20 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from ctxmgr.engine.sync.task import Progress, Task
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import sessions
+from ctxmgr.service.catalog.schema import sessions as session_rows
 from ctxmgr.service.catalog.schema import tasks
 from ctxmgr.service.catalog.tasks import CLEAR, RESTORE, WAITING, fail, progress_values, task_of
 
-__all__ = ["Queued", "are_left", "leave", "take_over"]
+__all__ = ["NOBODY", "Queued", "are_left", "leave", "take_over"]
 
 NOBODY = ""
 _LEFT = (tasks.c.node_id == NOBODY) & tasks.c.finished_ms.is_(None)
+_HOME = select(session_rows.c.home).where(session_rows.c.id == tasks.c.session_id).scalar_subquery()
 
 
 class Queued(NamedTuple):
@@ -47,19 +49,19 @@ def leave(connection: Connection, node_id: str, only: Collection[str] | None = N
             connection.execute(update(tasks).where(tasks.c.id == task_id, unfinished).values(**values))
 
 
-def are_left(connection: Connection) -> bool:
-    """Whether there are tasks to take over."""
-    return connection.execute(select(tasks.c.id).where(_LEFT).limit(1)).first() is not None
+def are_left(connection: Connection, home: str) -> bool:
+    """Whether there are tasks to take over by the services of a data folder."""
+    return connection.execute(select(tasks.c.id).where(_left_at(home)).limit(1)).first() is not None
 
 
-def take_over(connection: Connection, node_id: str) -> list[Queued]:
-    """Make a node the owner of all tasks that were left; those whose session is gone fail.
+def take_over(connection: Connection, node_id: str, home: str) -> list[Queued]:
+    """Make a node the owner of all tasks that were left, and can be run where it is; those without a session fail.
 
     Returns:
         the tasks that are to be run now, in the order they were queued.
     """
     taken = []
-    for row in connection.execute(select(tasks).where(_LEFT).order_by(tasks.c.number)).all():
+    for row in connection.execute(select(tasks).where(_left_at(home)).order_by(tasks.c.number)).all():
         # Whoever changes the row first has the task: another that read it too changes nothing any more.
         owned = connection.execute(update(tasks).where(tasks.c.id == row.id, _LEFT).values(node_id=node_id))
         if owned.rowcount != 1:
@@ -70,6 +72,11 @@ def take_over(connection: Connection, node_id: str) -> list[Queued]:
         except ServiceError as error:
             fail(connection, task.id, node_id, error.message)
     return taken
+
+
+def _left_at(home: str) -> ColumnElement[bool]:
+    # A change of a context, and a task whose session is gone, need no directory.
+    return _LEFT & (func.coalesce(_HOME, home) == home)
 
 
 def _root(connection: Connection, account: str, task: Task) -> str:

@@ -18,23 +18,20 @@ from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
 from ctxmgr.engine.sync.task import Progress, Task, TaskInterrupted
-from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import DataFolderError, ServiceError
 from ctxmgr.reasons import reason
 from ctxmgr.service.care.care import Care
 from ctxmgr.service.catalog import history, tasks
-from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.storage.blobstore import BlobStore
-from ctxmgr.service.storage.datafolder import DataFolder
-from ctxmgr.service.storage.signing import Signer, load_key
 from ctxmgr.service.storage.staging import Staging
 from ctxmgr.workers import Workers
 
 from . import resuming
 from .contextstore import CatalogContextStore
-from .leases import Leases
+from .leases import LEASE_SECONDS, Leases
 from .nodes import Node
+from .places import Places
+from .processes import ServiceProcess
 from .questions import Questions
 from .resuming import Queued
 from .taskqueue import Queue
@@ -45,7 +42,6 @@ __all__ = ["Runtime"]
 
 logger = logging.getLogger(__name__)
 
-OPEN_TIMEOUT = 60.0
 GRACE = 2.0
 STOP_TIMEOUT = 3.0
 SECONDS_BETWEEN_CHECKS = 0.5
@@ -66,24 +62,26 @@ class Runtime:
     """
 
     def __init__(
-        self, folder: DataFolder, catalog: Catalog, node: Node, signer: Signer, workers: int, *, resumes: bool = False
+        self, places: Places, node: Node | ServiceProcess, workers: int, *, lease: float, resumes: bool = False
     ) -> None:
-        self.folder = folder
-        self.catalog = catalog
+        self.folder = places.folder
+        self.catalog = places.catalog
+        self.home = places.home
         self.node = node
-        self._packs = BlobStore.open(folder.blobs)
+        self._places = places
+        self._packs = places.packs
         self._stores: dict[str, CatalogContextStore] = {}
         self.listeners = Listeners()
-        self.leases = Leases(catalog, self.listeners)
-        self.care = Care(catalog, self._packs, folder.locks, self._is_alone)
+        self.leases = Leases(places.catalog, self.listeners, seconds=lease)
+        self.care = Care(places.catalog, self._packs, places.folder.locks, self._is_alone)
         self.questions = Questions(self.listeners)
-        self.staging = Staging(folder.staged)
-        self.signer = signer
+        self.staging = Staging(places.folder.staged)
+        self.signer = places.signer
         self.closed = False
         self.resumes = resumes
         self.roots: Mapping[str, Sequence[str]] | None = None
         self.observers: list[Callable[[str], None]] = []
-        self.upkeep = Upkeep(catalog, folder, self.care, serves=resumes)
+        self.upkeep = Upkeep(places, self.care, serves=resumes)
         self._workers = Workers(workers, "ctxmgr-sync")
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}
@@ -102,35 +100,40 @@ class Runtime:
         *,
         workers: int,
         resumes: bool = False,
-        lease: float | None = None,
+        lease: float = LEASE_SECONDS,
+        catalog: str = "",
+        store: str = "",
     ) -> Runtime:
-        """Open a data folder.
+        """Open a data folder, with its catalog and store elsewhere where URLs of them are given.
 
         Raises:
-            DataFolderError: as DataFolder.open and Catalog.open; or there are no workers to run anything.
+            DataFolderError: as Places.open; or there are no workers to run anything.
         """
         if workers < 1:
             raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
-        folder = DataFolder.open(path)
+        places = Places.open(path, catalog=catalog, store=store)
         with ExitStack() as undo:
-            undo.callback(folder.close)
+            undo.callback(places.close)
             try:
-                with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
-                    catalog = Catalog.open(folder.catalog, expected=folder.holds_packs(), unwritable=folder.unwritable)
-                    signer = Signer(load_key(folder.url_key))
-                undo.callback(catalog.close)
-                runtime = cls(folder, catalog, Node(catalog, folder.nodes), signer, workers, resumes=resumes)
+                node: Node | ServiceProcess
+                if places.catalog.shared:
+                    node = ServiceProcess(places.catalog, places.home, seconds=lease)
+                else:
+                    node = Node(places.catalog, places.folder.nodes)
+                runtime = cls(places, node, workers, lease=lease, resumes=resumes)
                 undo.callback(runtime.close)
-                runtime.leases.seconds = runtime.leases.seconds if lease is None else lease
                 runtime.node.end_dead_ones(wait=True)
                 if resumes:
                     with runtime._queueing:
                         runtime._take_over()
                     runtime.leases.begin()
+                if isinstance(node, ServiceProcess):
+                    node.begin(partial(runtime.end_lost_tasks, now=True))
             except CatalogError as error:
                 raise DataFolderError(error.message) from error
             except OSError as error:
-                raise DataFolderError(f"can't open the data folder {str(folder.source)!r}: {reason(error)}") from error
+                problem = f"can't open the data folder {str(places.folder.source)!r}: {reason(error)}"
+                raise DataFolderError(problem) from error
             undo.pop_all()
         runtime.clean_up()
         return runtime
@@ -142,7 +145,7 @@ class Runtime:
         with self._queueing:
             self.check_open()
             with self.catalog.write() as connection:
-                queue = Queue(connection, self.node.id, [])
+                queue = Queue(connection, self.node.id, self.home, [])
                 yield queue
             for queued in queue.added:
                 if queued.task.node_id == self.node.id:
@@ -247,8 +250,7 @@ class Runtime:
                 logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
             self._live.clear()
             self.listeners.notify_all()
-            self.catalog.close()
-            self.folder.close()
+            self._places.close()
 
     def _settle(self, connection: Connection) -> None:
         for task_id, error in list(self._unrecorded.items()):
@@ -261,10 +263,10 @@ class Runtime:
         if self.closed:
             return
         with self.catalog.read() as connection:
-            if not resuming.are_left(connection):
+            if not resuming.are_left(connection, self.home):
                 return
         with self.catalog.write() as connection:
-            taken = resuming.take_over(connection, self.node.id)
+            taken = resuming.take_over(connection, self.node.id, self.home)
         self._taken.update(queued.task.id for queued in taken)
         for queued in taken:
             self._begin(queued)

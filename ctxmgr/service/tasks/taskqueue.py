@@ -10,7 +10,7 @@ from ctxmgr.engine.sync.options import NO_OPTIONS, SyncOptions
 from ctxmgr.service.catalog import tasks
 from ctxmgr.service.catalog.sessions import BindingRow, SessionRow
 
-from .resuming import Queued
+from .resuming import NOBODY, Queued
 
 __all__ = ["Queue"]
 
@@ -21,11 +21,13 @@ class Queue:
 
     Attributes:
         node_id: the node that runs what no other has the directory for.
+        home: the data folder whose directories that node reaches.
         added: the tasks that are new.
     """
 
     connection: Connection
     node_id: str
+    home: str
     added: list[Queued]
 
     def add(
@@ -40,7 +42,7 @@ class Queue:
     ) -> str:
         """Queue a sync of one of a session's bindings, or of a path below its mount path; return its task's id."""
         path = path or binding.path
-        node_id = session.node_id or self.node_id
+        node_id = session.node_id or (self.node_id if session.home == self.home else NOBODY)
         task, new = tasks.queue(
             self.connection, node_id, session.account, binding, mode, path, discard=discard, options=options
         )

@@ -11,9 +11,9 @@ from ctxmgr.service.catalog import lifecycle
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.retries import Retries
-from ctxmgr.service.storage.datafolder import DataFolder
 
 from .cleanup import Cleanup
+from .places import Places
 
 __all__ = ["Upkeep"]
 
@@ -31,21 +31,21 @@ class Upkeep:
         caretaker: prunes what is stored.
     """
 
-    def __init__(self, catalog: Catalog, folder: DataFolder, care: Care, *, serves: bool) -> None:
+    def __init__(self, places: Places, care: Care, *, serves: bool) -> None:
         """Begin with nothing to do.
 
         Args:
-            catalog, folder, care: what to keep up.
+            places, care: what to keep up.
             serves: this process is a service, and not one of which nobody knows how long it stays.
         """
-        self.archives = ArchiveCache(folder.archives)
-        self.cleanup = Cleanup(catalog, folder)
+        self.archives = ArchiveCache(places.folder.archives)
+        self.cleanup = Cleanup(places.catalog, places.folder, places.home)
         self.caretaker = lifecycle.Sweeper(care.run_if_due, "prune what is stored")
         self.sweeper = lifecycle.Sweeper(
-            partial(_sweep, catalog, Retries("recycle files of the context {} whose time is over")),
+            partial(_sweep, places.catalog, Retries("recycle files of the context {} whose time is over")),
             "recycle files whose time is over",
         )
-        self._catalog = catalog
+        self._catalog = places.catalog
         self._serves = serves
         self._begun = time.monotonic()
 

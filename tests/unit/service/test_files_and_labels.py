@@ -12,12 +12,13 @@ import pytest
 from ctxmgr.service import ContextService
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.api.unsupported import UNSUPPORTED
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from ctxmgr.service import ContextService
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.tasks.cleanup import Cleanup
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 
@@ -347,7 +348,7 @@ def test_sessions_that_ended_long_ago_are_forgotten(door: Door, monkeypatch: pyt
     door.delete_session(ended)
     monkeypatch.setattr("ctxmgr.service.tasks.cleanup.KEPT_MS", -1000)
     engine = door.service._runtime
-    cleanup = Cleanup(engine.catalog, engine.folder)
+    cleanup = Cleanup(engine.catalog, engine.folder, engine.home)
     cleanup.run()
     cleanup.run()
     assert door.data("GetSessionDetail", SessionId=running)["Status"] == "RUNNING"

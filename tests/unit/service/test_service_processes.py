@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,14 +14,15 @@ from pathlib import Path
 import pytest
 
 from ctxmgr.service import ContextService
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def doors(tmp_path: Path) -> Iterator[tuple[Door, Door]]:
-    services = [ContextService.open(tmp_path / "data") for _ in range(2)]
+def doors(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[tuple[Door, Door]]:
+    services = [ContextService.open(tmp_path / "data", **elsewhere) for _ in range(2)]
     yield Door(services[0]), Door(services[1])
     for service in services:
         service.close()
@@ -120,18 +122,19 @@ def test_closing_fails_what_did_not_end(
 
 
 def test_a_process_that_exits_with_a_sync_running_neither_hangs_nor_leaves_it_running(
-    doors: tuple[Door, Door], tmp_path: Path
+    doors: tuple[Door, Door], tmp_path: Path, elsewhere: Elsewhere
 ) -> None:
     here, _ = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
     program = """
-        import sys
+        import json, sys
         from ctxmgr.service import ContextService
-        service = ContextService.open(sys.argv[1])
+        service = ContextService.open(sys.argv[1], **json.loads(sys.argv[3]))
         print(service.handle("SyncContext", {"SessionId": sys.argv[2]})["Success"])
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "data"), session]
+    command.append(json.dumps(elsewhere))
     with busy(here, tmp_path / "one"):
         child = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (child.returncode, child.stdout, child.stderr) == (0, "True\n", "")
@@ -197,9 +200,9 @@ def test_a_task_that_was_queued_and_never_begun_fails(
 
 
 def test_a_node_that_cant_be_looked_at_keeps_no_request_from_its_answer(
-    doors: tuple[Door, Door], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here, there = doors
+    here, there = (Door(ContextService.open(tmp_path / "data")) for _ in range(2))
     lock = tmp_path / "data" / "nodes" / f"{there.service._runtime.node.id}.lock"
     lock.unlink()
     lock.mkdir()
@@ -209,3 +212,5 @@ def test_a_node_that_cant_be_looked_at_keeps_no_request_from_its_answer(
     assert all(there.service._runtime.node.id in message for message in caplog.messages)
     assert len(caplog.messages) == 2, "once for each service that looked"
     lock.rmdir()
+    for door in (here, there):
+        door.service.close()

@@ -19,12 +19,13 @@ from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import revisions
 from ctxmgr.service.catalog.schema import files
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 

@@ -43,8 +43,8 @@ def attach(runtime: Runtime, account: str, message: nodewire.Attach) -> nodewire
     runtime.leases.hear(account, message.node, message.host, message.pid)
     ended: list[str] = []
     with runtime.queueing() as queue:
+        session = sessions.hold_live(queue.connection, account, message.session)
         runtime.leases.record(queue.connection, message.node)
-        session = sessions.find_live(queue.connection, account, message.session)
         if session.node_id != message.node:
             if session.status == sessions.DELETING:
                 raise ServiceError(

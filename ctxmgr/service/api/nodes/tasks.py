@@ -117,6 +117,7 @@ def commit(runtime: Runtime, account: str, message: nodewire.Commit) -> nodewire
         if blocks is not None:
             blocks.check(runtime.store(account).content)
         with runtime.catalog.write() as connection:
+            sessions.hold(connection, [row.session_id])
             if blocks is not None:
                 _write(connection, row, blocks, message.head)
             task = replace(tasks.task_of(row), conflicts=conflicts)

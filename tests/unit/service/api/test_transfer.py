@@ -23,14 +23,15 @@ from ctxmgr.service.api import transfer
 from ctxmgr.service.api.conditions import byte_range
 from ctxmgr.service.api.filecontent import PIECE
 from ctxmgr.service.catalog.schema import files
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
 
 BASE = "https://files.example:8700"
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 

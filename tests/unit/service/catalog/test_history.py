@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from ctxmgr.service import ContextService
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
     # One worker: a sync that waits for its directory holds up every other task.
-    service = ContextService.open(tmp_path / "data", workers=1)
+    service = ContextService.open(tmp_path / "data", workers=1, **elsewhere)
     yield Door(service)
     service.close()
 

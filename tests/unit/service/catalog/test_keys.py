@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import pytest
 from ctxmgr.errors import ServiceError
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog.keys import Keys
-from ctxmgr.service.catalog.schema import SCHEMA
 from ctxmgr.service.http.access import Doorkeeper
+from tests.support.keeping import Elsewhere
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[ContextService]:
-    service = ContextService.open(tmp_path / "data")
+def service(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[ContextService]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield service
     service.close()
 
@@ -34,7 +33,8 @@ def test_a_key_opens_the_account_it_was_made_for(keys: Keys) -> None:
     assert (found.account, found.name) == ("team", "ci")
 
 
-def test_no_file_of_the_data_folder_holds_a_key(service: ContextService, tmp_path: Path) -> None:
+def test_no_file_of_the_data_folder_holds_a_key(tmp_path: Path) -> None:
+    service = ContextService.open(tmp_path / "data")
     key, text = service.keys.create("ci", "team")
     service.close()
     secret = text.rpartition("-")[2].encode()
@@ -108,23 +108,6 @@ def test_a_use_is_noted(keys: Keys) -> None:
     assert keys.all()[0].used_ms is None
     Doorkeeper(keys).admit(text)
     assert keys.all()[0].used_ms is not None
-
-
-def test_a_data_folder_of_the_first_schema_gets_its_table_of_keys(tmp_path: Path) -> None:
-    ContextService.open(tmp_path / "data").close()
-    with sqlite3.connect(tmp_path / "data" / "catalog.db") as catalog:
-        catalog.execute("DROP TABLE keys")
-        catalog.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
-    catalog.close()
-    service = ContextService.open(tmp_path / "data")
-    try:
-        _, text = service.keys.create("ci", "local")
-        assert service.keys.find(text) is not None
-    finally:
-        service.close()
-    with sqlite3.connect(tmp_path / "data" / "catalog.db") as catalog:
-        assert catalog.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(SCHEMA),)
-    catalog.close()
 
 
 def test_the_door_takes_a_key_from_outside_the_catalog_for_the_account_local(keys: Keys) -> None:

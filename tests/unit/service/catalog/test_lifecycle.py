@@ -15,12 +15,13 @@ from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.lifecycle import DAY_MS, Sweeper, sweep
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import revisions
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 
@@ -121,7 +122,9 @@ def test_a_workspace_does_not_bring_back_what_was_recycled(door: Door, tmp_path:
     assert tree(tmp_path / "w") == {"a": "changed", "b": "changed"}
 
 
-def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_sweeps_by_itself(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: Elsewhere
+) -> None:
     """Also after it was closed and opened again, without being asked for anything."""
     context, _ = kept(door, tmp_path / "w", {"a": "1"}, **recycle("1Day"))
     door.service.close()
@@ -137,7 +140,7 @@ def test_a_service_sweeps_by_itself(door: Door, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("ctxmgr.service.tasks.upkeep.now_ms", later)
     monkeypatch.setattr(recycling, "sweep", sweep_and_tell)
-    again = ContextService.open(tmp_path / "data")
+    again = ContextService.open(tmp_path / "data", **elsewhere)
     try:
         assert swept.wait(30)
         assert Door(again).files(context) == []

@@ -57,38 +57,6 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         ContextService.open(tmp_path)
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    ContextService.open(tmp_path / "data").close()
-    with sqlite3.connect(tmp_path / "data" / "catalog.db") as connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
-    connection.close()
-    with pytest.raises(DataFolderError, match="schema 99"):
-        ContextService.open(tmp_path / "data")
-
-
-def test_the_tasks_of_an_earlier_schema_are_told_and_new_ones_run(tmp_path: Path) -> None:
-    door = Door(ContextService.open(tmp_path / "data"))
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "a").write_text("a")
-    session = door.session(binding(door.context()), Root=str(tmp_path / "one"))
-    door.sync(session)
-    door.service.close()
-    with sqlite3.connect(tmp_path / "data" / "catalog.db") as connection:
-        for column in ("discard", "kept_local", "conflicts", "conflicts_total"):
-            connection.execute(f"ALTER TABLE tasks DROP COLUMN {column}")
-        connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
-    connection.close()
-    door = Door(ContextService.open(tmp_path / "data"))
-    try:
-        told = [(task["conflicts"], task["conflictsTotal"], task["keptLocal"]) for task in door.info(session)]
-        assert told == [([], 0, 0)] * 2
-        (tmp_path / "one" / "a").write_text("changed")
-        (task,) = door.sync(session, "download", DiscardLocal="true")
-        assert (task["status"], task["conflictsTotal"]) == ("Success", 1)
-    finally:
-        door.service.close()
-
-
 def test_a_catalog_that_is_no_database_is_refused(tmp_path: Path) -> None:
     DataFolder.open(tmp_path / "data")
     (tmp_path / "data" / "catalog.db").write_text("not a database" * 100)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ctxmgr.service import ContextService
-from ctxmgr.service.catalog import accountchunks, database
+from ctxmgr.service.catalog import versions
 from ctxmgr.service.catalog.schema import SCHEMA
 from tests.unit.service.servicedoor import Door, binding, fill
 
@@ -102,12 +102,11 @@ def test_an_upgrade_that_is_cut_off_leaves_it_as_it_was(data: Path, monkeypatch:
         return found
 
     def cut_off(*args: object) -> None:
-        accountchunks.give_chunks_to_accounts(*args)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     before = state()
     with monkeypatch.context() as patch:
-        patch.setattr(database, "give_chunks_to_accounts", cut_off)
+        patch.setattr(versions, "_note", cut_off)
         with pytest.raises(KeyboardInterrupt):
             ContextService.open(data)
     assert state() == before

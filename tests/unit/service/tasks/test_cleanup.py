@@ -11,6 +11,7 @@ import pytest
 
 from ctxmgr.service import ContextService
 from ctxmgr.service.tasks.removal import remove_tree
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding
 from tests.unit.service.tasks.deeptree import deepen, depth
 
@@ -18,8 +19,8 @@ LEVELS = 3000
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
     # pytest's own removal gives up on trees this deep.

@@ -332,6 +332,6 @@ def test_a_hundred_nodes_are_renewed_by_one_write(world: World) -> None:
         writes += 1
         return write()
 
-    world.catalog.write = counted  # type: ignore[method-assign]
+    world.catalog.write = counted  # type: ignore[method-assign, assignment]
     world.leases.look()
     assert writes == 1

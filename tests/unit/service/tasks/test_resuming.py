@@ -16,6 +16,7 @@ from ctxmgr.service import ContextService
 from ctxmgr.service.catalog.schema import sessions as session_rows
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.tasks import resuming
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill, tree
 
 
@@ -24,11 +25,11 @@ class Opener(Protocol):
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opener]:
+def opened(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Opener]:
     with ExitStack() as stack:
 
         def open_one(*, resume: bool = True) -> Door:
-            service = ContextService.open(tmp_path / "data", workers=1, resume=resume)
+            service = ContextService.open(tmp_path / "data", workers=1, resume=resume, **elsewhere)
             stack.callback(service.close, 0.0)
             return Door(service)
 
@@ -138,12 +139,12 @@ def test_two_starts_at_once_run_each_task_once(
     taken = resuming.take_over
     together = threading.Barrier(2, timeout=30)
 
-    def noted(connection: Connection, node_id: str) -> list[resuming.Queued]:
-        found = taken(connection, node_id)
+    def noted(connection: Connection, node_id: str, home: str) -> list[resuming.Queued]:
+        found = taken(connection, node_id, home)
         begun.extend(queued.task.id for queued in found)
         return found
 
-    def are_left(connection: object) -> bool:
+    def are_left(connection: object, home: str) -> bool:
         together.wait()
         return True
 

@@ -1,0 +1,79 @@
+"""Stores elsewhere: what one must do before content is entrusted to it, on a real one and on one that lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctxmgr.engine.manifest.errors import ContentError
+from ctxmgr.errors import DataFolderError
+from ctxmgr.service import ContextService
+from ctxmgr.service.storage.blobstore import BlobStore
+from ctxmgr.service.storage.objectstore import shown
+from tests.support.lyingstore import LIES, LyingStore
+from tests.support.servers import SECRET, SeaweedServer
+
+
+@pytest.fixture
+def lying(monkeypatch: pytest.MonkeyPatch) -> Iterator[LyingStore]:
+    with LyingStore() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        yield store
+
+
+def test_a_store_that_does_what_it_says_is_opened_and_keeps_nothing_of_the_trial(bucket: str) -> None:
+    import obstore
+
+    store = BlobStore.open(bucket)
+    assert store.is_empty()
+    assert [item for batch in obstore.list(store._store) for item in batch] == []
+
+
+def test_the_scripted_store_without_a_lie_is_trusted(lying: LyingStore) -> None:
+    assert BlobStore.open("s3://bucket/prefix").is_empty()
+
+
+@pytest.mark.parametrize(("lie", "told"), LIES.items())
+def test_a_store_that_lies_is_refused_with_what_it_lacks(lying: LyingStore, lie: str, told: str) -> None:
+    lying.lie = lie
+    with pytest.raises(ContentError, match=told):
+        BlobStore.open("s3://bucket/prefix")
+
+
+def test_a_service_does_not_start_on_a_store_that_lies(lying: LyingStore, tmp_path: Path) -> None:
+    lying.lie = "unconditional"
+    with pytest.raises(DataFolderError, match="can't be trusted with content: it ignores If-None-Match"):
+        ContextService.open(tmp_path / "data", store="s3://bucket/prefix")
+
+
+def test_a_store_that_cant_be_reached_is_refused_with_the_reason_and_without_its_secret(
+    seaweed_server: SeaweedServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"wrong-{SECRET}")
+    with pytest.raises(ContentError, match="can't be used") as caught:
+        BlobStore.open(bucket)
+    assert SECRET not in str(caught.value)
+
+
+def test_what_may_be_secret_in_a_url_is_not_shown() -> None:
+    assert shown("s3://key:secret@bucket/prefix?token=secret") == "'s3://bucket/prefix'"
+
+
+def test_a_forked_process_is_refused_what_its_threads_did_not_come_along_for(bucket: str) -> None:
+    store = BlobStore.open(bucket)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            store.put("0" * 64, b"content")
+        except ContentError as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert "start it anew" in told.read()
