@@ -177,6 +177,9 @@ class FreshFiles:
         writer = self._writers.get()
         try:
             return writer(directory, description, data)
+        except BaseException:
+            writer = _fail  # a further batch would overwrite the note of the file that this one was making
+            raise
         finally:
             self._writers.put(writer)
 
@@ -191,6 +194,10 @@ class FreshFiles:
             if code == errno.EEXIST:
                 raise WorkspaceChanged(path, "appeared after it was scanned")
             raise WorkspaceError(path, f"can't be written: {os.strerror(code)}")
+
+
+def _fail(directory: int, description: bytes, data: bytes) -> Created:
+    raise WorkspaceError(b"", "can't be written: what was to make the files before has failed")
 
 
 class _Inline:
