@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Watch"]
 
@@ -58,18 +58,13 @@ class Watch:
 
 def changes_in(directory: str, stop: threading.Event) -> Iterator[bool]:
     """Go through what happens in a directory: whether there are changes, told at least once a second or so."""
-    from watchfiles import Change, watch
-
-    from ctxmgr.engine.manifest.entries import is_temporary
-
-    def counts(change: Change, path: str) -> bool:
-        return not is_temporary(os.fsencode(os.path.relpath(path, directory)))
+    from watchfiles import watch
 
     if not os.path.isdir(directory):
         raise NotADirectoryError(f"{directory} is not there")
     watched = watch(
         directory,
-        watch_filter=counts,
+        watch_filter=None,
         debounce=_LONGEST_MS,
         step=_QUIET_MS,
         stop_event=stop,
@@ -77,6 +72,39 @@ def changes_in(directory: str, stop: threading.Event) -> Iterator[bool]:
         yield_on_timeout=True,
     )
     for changes in watched:
-        yield bool(changes)
+        yield bool(changes) and _any_counts(directory, {path for _, path in changes})
         if not os.path.isdir(directory):
             raise NotADirectoryError(f"{directory} is not there any more")
+
+
+def _any_counts(directory: str, changed: Collection[str]) -> bool:
+    """Whether a sync would look at one of the paths that have changed: no ignore file leaves it out."""
+    from ctxmgr.engine.manifest.entries import is_temporary
+    from ctxmgr.engine.manifest.errors import WorkspaceError
+    from ctxmgr.engine.policy.ignore import IGNORE_FILE, Ignores
+
+    top = os.fsencode(directory)
+    ignores, seen = Ignores(), set()
+    for name in changed:
+        path = os.path.relpath(os.fsencode(name), top)
+        if is_temporary(path):
+            continue
+        above = b""
+        for part in (b"", *path.split(b"/")[:-1]):
+            above = os.path.join(above, part)
+            if above in seen:
+                continue
+            seen.add(above)
+            ignore_file = os.path.join(top, above, IGNORE_FILE)
+            if not os.path.isfile(ignore_file):
+                continue  # opening a FIFO would take for ever
+            try:
+                with open(ignore_file, "rb") as file:
+                    ignores.add(above, file.read())
+            except OSError:
+                continue
+            except WorkspaceError:
+                return True  # the sync says what is wrong with it
+        if ignores.rule(path, os.path.isdir(os.path.join(top, path))) is None:
+            return True
+    return False

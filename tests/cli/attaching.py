@@ -35,13 +35,17 @@ class Attached:
         for stream, lines in ((process.stdout, self._lines), (process.stderr, self._errors)):
             threading.Thread(target=_read, args=(stream, lines), daemon=True).start()
 
-    def next(self, event: str) -> dict[str, Any]:
-        """Return the next event of a kind, passing over others."""
+    def next(self, event: str, **facts: object) -> dict[str, Any]:
+        """Return the next event of a kind, passing over others.
+
+        Args:
+            facts: what it tells, too.
+        """
         while True:
             line = self._lines.get(timeout=PATIENCE)
             assert line, f"ended without {event}: {self._rest()}"
             told: dict[str, Any] = json.loads(line)
-            if told.get("event") == event:
+            if all(told.get(key) == value for key, value in {"event": event, **facts}.items()):
                 self.session_id = told.get("session", self.session_id)
                 return told
 

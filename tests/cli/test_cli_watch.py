@@ -121,3 +121,19 @@ def test_temporary_names_of_ours_are_no_change(tmp_path: Path, monkeypatch: pyte
     assert [next(changes) for _ in range(3)] == [False] * 3
     (tmp_path / "theirs").write_text("theirs")
     assert any(next(changes) for _ in range(100))
+
+
+def test_what_ignore_files_leave_out_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_QUIET_MS", 10)
+    monkeypatch.setattr(watch, "_LOOK_MS", 50)
+    (tmp_path / "sub" / "build").mkdir(parents=True)
+    (tmp_path / ".ctxignore").write_text("*.log\n")
+    (tmp_path / "sub" / ".ctxignore").write_text("build/\n")
+    changes = watch.changes_in(str(tmp_path), threading.Event())
+    while next(changes):
+        pass
+    (tmp_path / "sub" / "a.log").write_text("ignored")
+    (tmp_path / "sub" / "build" / "made").write_text("ignored")
+    assert [next(changes) for _ in range(3)] == [False] * 3
+    (tmp_path / "build").mkdir()
+    assert any(next(changes) for _ in range(100))

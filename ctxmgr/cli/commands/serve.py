@@ -40,8 +40,8 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
     "roots",
     metavar="[ACCOUNT=]DIR",
     multiple=True,
-    help="Let sessions of an account (default: local) work in DIR and below. Without it they get directories of their "
-    "own in the data folder. Repeatable.",
+    help="Let sessions of an account (default: local) work in DIR of this machine and below, for sandboxes that share "
+    "its disk. Directories elsewhere need none of it: see 'ctxmgr attach'. Repeatable.",
 )
 @click.option("--tls-cert", metavar="FILE", type=click.Path(), help="Serve HTTPS with this certificate and its chain.")
 @click.option("--tls-key", metavar="FILE", type=click.Path(), help="The key of that certificate.")
