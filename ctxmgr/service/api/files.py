@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK
 from ctxmgr.engine.policy.mounts import context_prefix, slashed
 from ctxmgr.engine.policy.values import malformed
-from ctxmgr.service.catalog import contextfiles, contexts, history, revisions
+from ctxmgr.service.catalog import contextfiles, contexts, history
 from ctxmgr.service.catalog.clock import timestamp
 from ctxmgr.service.catalog.paging import read_position, token_of
 from ctxmgr.service.tasks.runtime import Runtime
@@ -39,15 +39,15 @@ def describe_context_files(runtime: Runtime, account: str, parameters: Parameter
     after = _encoded("NextToken", read_position(token)[1]) if token else b""
     with runtime.catalog.read() as connection:
         contexts.find(connection, account, context_id)
-        found = _listed(connection, context_id, prefix, recursive=parameters.flag("Recursive"))
-    names = sorted(found)
-    # By name, not by number: what is added or deleted meanwhile neither hides nor doubles anything else.
-    start = bisect_right(names, after) if token else (page - 1) * size
-    end = start + size
+        folder = runtime.folders.find(connection, context_id, prefix, recursive=parameters.flag("Recursive"))
+        # By name, not by number: what is added or deleted meanwhile neither hides nor doubles anything else.
+        start = 0 if token else (page - 1) * size
+        items = list(islice(folder.items(connection, after), start, start + size + 1))
+    follows = len(items) > size
     return {
-        "Data": [_described(context_id, prefix + name, found[name]) for name in names[start:end]],
-        "Count": len(names),
-        "NextToken": token_of((0, os.fsdecode(names[end - 1]))) if end < len(names) else "",
+        "Data": [_described(context_id, prefix + name, row) for name, row in items[:size]],
+        "Count": folder.count,
+        "NextToken": token_of((0, os.fsdecode(items[size - 1][0]))) if follows else "",
         "MaxResults": size,
     }
 
@@ -97,20 +97,6 @@ def _folder(parameters: Parameters) -> str:
     if not folder.startswith("/") or ".." in folder.split("/"):
         raise malformed("ParentFolderPath", folder, 'an absolute path without ".."')
     return "/" + "/".join(part for part in folder.split("/") if part not in ("", "."))
-
-
-def _listed(connection: Connection, context_id: str, prefix: bytes, *, recursive: bool) -> dict[bytes, Row[Any] | int]:
-    """Return rows by path below the prefix; a folder that only its files tell of has its first file's time instead."""
-    found: dict[bytes, Row[Any] | int] = {}
-    for row in revisions.rows_below(connection, context_id, prefix):
-        path: bytes = row.path[len(prefix) :]
-        if recursive or b"/" not in path:
-            found[path] = row
-        folder = path.rpartition(b"/")[0] if recursive else path.partition(b"/")[0] if b"/" in path else b""
-        while folder and folder not in found:
-            found[folder] = row.created_ms
-            folder = folder.rpartition(b"/")[0]
-    return found
 
 
 def _described(context_id: str, path: bytes, row: Row[Any] | int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ __all__ = [
     "held_head",
     "made_by",
     "manifest",
+    "paths_below",
     "record",
     "rows_below",
     "seal_of",
@@ -99,15 +100,29 @@ def ever_held(connection: Connection, context_id: str, path: bytes) -> bool:
     return connection.execute(rows).first() is not None
 
 
-def rows_below(connection: Connection, context_id: str, prefix: bytes) -> Iterator[Any]:
-    """Return what a context holds now below a prefix ending in "/", in the order of the paths' bytes."""
+def paths_below(connection: Connection, context_id: str, prefix: bytes) -> Iterator[tuple[bytes, str]]:
+    """Return the path and kind of what a context holds now below a prefix ending in "/", in the paths' order."""
+    rows = select(files.c.path, files.c.kind).where(_current(context_id), *_below(files, prefix))
+    for path, kind in connection.execute(rows.order_by(files.c.path)):
+        yield path, kind
+
+
+def rows_below(connection: Connection, context_id: str, prefix: bytes, *, after: bytes, limit: int) -> list[Any]:
+    """Return what a context holds now below a prefix ending in "/", in the order of the paths' bytes.
+
+    Args:
+        after: the path behind which it begins.
+        limit: how many there are at most.
+    """
     rows = (
         select(files.c.path, files.c.kind, files.c.size, files.c.mtime_ns, files.c.rev_from, revisions.c.created_ms)
         .join(revisions, (revisions.c.context_id == files.c.context_id) & (revisions.c.number == files.c.rev_from))
         .where(_current(context_id), *_below(files, prefix))
+        .where(files.c.path > after)
         .order_by(files.c.path)
+        .limit(limit)
     )
-    yield from connection.execute(rows)
+    return list(connection.execute(rows))
 
 
 def commit(

@@ -23,6 +23,7 @@ from ctxmgr.reasons import reason
 from ctxmgr.service.care.care import Care
 from ctxmgr.service.catalog import history, tasks
 from ctxmgr.service.catalog.errors import CatalogError
+from ctxmgr.service.catalog.folders import Folders
 from ctxmgr.service.storage.staging import Staging
 from ctxmgr.workers import Workers
 
@@ -82,6 +83,7 @@ class Runtime:
         self.roots: Mapping[str, Sequence[str]] | None = None
         self.observers: list[Callable[[str], None]] = []
         self.upkeep = Upkeep(places, self.care, serves=resumes)
+        self.folders = Folders()
         self._workers = Workers(workers, "ctxmgr-sync")
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}

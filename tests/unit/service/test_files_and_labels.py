@@ -12,6 +12,7 @@ import pytest
 from ctxmgr.service import ContextService
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.api.unsupported import UNSUPPORTED
+from ctxmgr.service.catalog import folders
 from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, Refused, binding, busy, fill, tree
 
@@ -264,3 +265,38 @@ def test_another_account_reaches_nothing(door: Door) -> None:
     for action, parameters in asked.items():
         assert code(other, action, **parameters).endswith(("Context.NotFound", "Session.NotFound")), action
     assert door.files(context) == ["/a"]
+
+
+def put(door: Door, context: str, *paths: str) -> None:
+    for path in paths:
+        with door.service.write_file(context, path) as upload:
+            upload.finish()
+
+
+def test_pages_are_in_order_where_a_folder_has_no_row_of_its_own(door: Door) -> None:
+    context = door.context()
+    put(door, context, "/a-b", "/a/x/1", "/a/y", "/a.txt", "/b/1", "/b/2", "/b-", "/c")
+    for recursive, names in {"false": "a a-b a.txt b b- c", "true": "a a-b a.txt a/x a/x/1 a/y b b- b/1 b/2 c"}.items():
+        whole = door.answer("DescribeContextFiles", ContextId=context, Recursive=recursive, MaxResults=100)
+        assert [each["FilePath"] for each in whole["Data"]] == [f"/{name}" for name in names.split()]
+        assert whole["Count"] == len(whole["Data"])
+        found: list[object] = []
+        token = ""
+        while token or not found:
+            one = {"MaxResults": 1, "NextToken": token}
+            page = door.answer("DescribeContextFiles", ContextId=context, Recursive=recursive, **one)
+            found += page["Data"]
+            token = page["NextToken"]
+        assert found == whole["Data"]
+
+
+def test_a_page_of_a_folder_reads_the_page(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, _, _ = uploaded(door, {f"f{number}": "x" for number in range(5)})
+    door.answer("DescribeContextFiles", ContextId=context, MaxResults=2)
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("the whole folder is read")
+
+    monkeypatch.setattr(folders, "paths_below", refuse)
+    page = door.answer("DescribeContextFiles", ContextId=context, MaxResults=2, PageNumber=2)
+    assert ([each["FileName"] for each in page["Data"]], page["Count"]) == (["f2", "f3"], 5)
