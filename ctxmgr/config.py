@@ -12,7 +12,7 @@ import attrs
 from .bounds import MAX_ATTEMPTS, MAX_COUNT, MAX_SECONDS_OF_A_STEP, MAX_WORKERS, shown
 from .errors import ConfigError
 
-__all__ = ["DEFAULT_REGION", "Config", "resolve"]
+__all__ = ["DEFAULT_REGION", "Config", "resolve", "untrusted"]
 
 DEFAULT_REGION = "cn-hangzhou"
 _CLOUD_SUFFIX = ".aliyuncs.com"
@@ -93,6 +93,20 @@ def resolve(
         workers=_count("workers", workers, MAX_WORKERS),
         settle_polls=_count("settle_polls", settle_polls, MAX_COUNT),
     )
+
+
+def untrusted(where: str, reason: str) -> str:
+    """Return the text of the error for a TLS connection that can't be had, and what to do.
+
+    Args:
+        where: scheme, host and port.
+        reason: OpenSSL's.
+    """
+    if "WRONG_VERSION_NUMBER" in reason:
+        advice = "that server does not seem to speak TLS: give http:// if it is one of a network that you trust"
+    else:
+        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
+    return f"no trusted connection to {where}: {reason}; {advice}"
 
 
 def _api_key(value: str | None) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from ctxmgr.config import Config
+from ctxmgr.config import Config, untrusted
 from ctxmgr.errors import ConnectionFailed, RequestTimeout, TransportError
 from ctxmgr.protocol import redacted
 
@@ -32,8 +32,7 @@ def transport_error(error: Exception, config: Config) -> TransportError:
     if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
         return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
     if isinstance(error, requests.exceptions.SSLError):
-        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
-        return ConnectionFailed(f"no trusted connection to {where}: {reason}; {advice}", received=not unsent)
+        return ConnectionFailed(untrusted(where, reason), received=not unsent)
     if isinstance(error, requests.exceptions.ProxyError):
         return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=not unsent)
     if unsent:

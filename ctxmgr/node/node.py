@@ -246,8 +246,8 @@ def _greeted(door: Door) -> nodewire.Welcome:
 
 def _no_nodes(problem: str) -> ServiceError:
     text = (
-        "this service syncs no directory of another machine: give server_root= for a directory of the server's own, "
-        f"or no root for one that it makes; or have it updated to this version of ctxmgr ({problem})"
+        "this service syncs no directory of another machine: have it updated to this version; or in a program, "
+        f"give server_root= for a directory of the server's own, or no root for one that it makes ({problem})"
     )
     return ServiceError(NO_NODES, text)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ctxmgr.config import Config
+from ctxmgr.config import Config, untrusted
 from ctxmgr.errors import ConnectionFailed, RequestTimeout, TransportError
 
 __all__ = ["root_cause", "transport_error"]
@@ -25,8 +25,7 @@ def transport_error(error: BaseException, config: Config) -> TransportError:
     if isinstance(error, asyncio.TimeoutError):
         return RequestTimeout(f"{where} did not answer within {config.read_timeout:g} s")
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
-        advice = "if its certificate is your own, name the CA bundle with verify= or CTXMGR_CA_BUNDLE"
-        return ConnectionFailed(f"no trusted connection to {where}: {reason}; {advice}", received=False)
+        return ConnectionFailed(untrusted(where, reason), received=False)
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return ConnectionFailed(f"no connection to {where} through the proxy: {reason}", received=False)
     if isinstance(error, aiohttp.ClientConnectorError):

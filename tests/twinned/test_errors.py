@@ -22,6 +22,13 @@ def impatient(server: ScriptedServer) -> Iterator[Client]:
 
 
 @pytest.fixture
+def guarded(server: ScriptedServer) -> Iterator[Client]:
+    """A client that asks for TLS where there is none."""
+    with Client(api_key=KEY, endpoint=server.url.replace("http://", "https://"), attempts=1) as client:
+        yield client
+
+
+@pytest.fixture
 def cloud(server: ScriptedServer) -> Iterator[Client]:
     """A client of AgentBay's cloud, which is reached through a proxy: the server."""
     with Client(api_key=KEY, endpoint=CLOUD, proxies={"http": server.url}, attempts=1) as client:
@@ -35,6 +42,11 @@ def test_html_is_a_protocol_error_that_quotes_it(server: ScriptedServer, manager
     )
     with pytest.raises(ProtocolError, match=text):
         manager.info()
+
+
+def test_https_to_a_server_without_tls_says_so(guarded: Client) -> None:
+    with pytest.raises(ConnectionFailed, match=r"^no trusted connection to .* does not seem to speak TLS: give http"):
+        guarded.contexts.list()
 
 
 def test_half_a_document_is_a_protocol_error_that_quotes_it(server: ScriptedServer, manager: ContextManager) -> None:
