@@ -31,6 +31,8 @@ from tests.support.scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedSer
 from tests.unit.test_forks import Child
 
 LEASE = 0.5
+SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "40"))
+"""Through a proxy that damages: more of them find rarer cases."""
 """Seconds: long enough for a node to be heard of, short enough to wait for."""
 
 NODE = """
@@ -352,7 +354,7 @@ class TestWayThere:
         proxy = DamagingProxy(service, server)
         with Client(endpoint=server.url, api_key=service.api_key) as client:
             session = session_at(client, root)
-            for number in range(40):
+            for number in range(SYNCS):
                 (root / f"{number % 7}.txt").write_text(f"{number}" * 1000)
                 (root / f"{(number + 3) % 7}.txt").unlink(missing_ok=True)
                 session.context.sync().raise_for_error()
@@ -363,7 +365,7 @@ class TestWayThere:
         assert {file.name: file.read_text() for file in (tmp_path / "restored").iterdir()} == {
             file.name: file.read_text() for file in root.iterdir()
         }
-        assert proxy.done > 40
+        assert proxy.done > SYNCS
 
     def test_tls_with_a_certificate_of_ones_own_is_trusted_where_the_client_says_so(
         self, root: Path, tmp_path: Path
