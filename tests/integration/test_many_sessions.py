@@ -63,7 +63,7 @@ def user(number: int, address: str, folder: Path) -> User:
             (directory / f"part {part}" / f"file {at}").write_bytes(content(number, part, at))
     context = client.contexts.get(f"user {number}", create=True).raise_for_error().context
     assert context is not None
-    made = client.sessions.create(root=directory, bind={"/": context}).raise_for_error()
+    made = client.sessions.create(server_root=directory, bind={"/": context}).raise_for_error()
     assert made.session is not None
     return User(number, client, context.id, made.session, directory)
 
@@ -113,7 +113,7 @@ def test_a_kill_in_the_middle_makes_no_result_untrue_and_no_context_torn(tmp_pat
             def restored(one: User) -> bool:
                 target = roots / f"restored {one.number}"
                 target.mkdir()
-                one.client.sessions.create(root=target, bind={"/": one.context_id}).raise_for_error()
+                one.client.sessions.create(server_root=target, bind={"/": one.context_id}).raise_for_error()
                 return all(
                     (target / path.relative_to(one.directory)).read_bytes() == path.read_bytes()
                     for path in one.directory.rglob("*")

@@ -31,9 +31,9 @@ from tests.support.scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedSer
 from tests.unit.test_forks import Child
 
 LEASE = 0.5
+"""Seconds: long enough for a node to be heard of, short enough to wait for."""
 SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "40"))
 """Through a proxy that damages: more of them find rarer cases."""
-"""Seconds: long enough for a node to be heard of, short enough to wait for."""
 
 NODE = """
 import os, sys, threading
