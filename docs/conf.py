@@ -27,3 +27,5 @@ napoleon_use_ivar = True
 
 # One role may name a result of either package, and types that only a type checker sees have no page.
 nitpicky = False
+# `bytes` and `files` name the attributes of several results.
+suppress_warnings = ["ref.python"]
