@@ -222,8 +222,9 @@ def _postgresql_binaries() -> Path:
     with FileLock(Path(tempfile.gettempdir()) / "ctxmgr-tests-postgresql.lock"):
         if not (found := _found_binaries()) and os.geteuid() == 0 and shutil.which("apt-get"):
             print("installing PostgreSQL, which the tests need", file=sys.stderr)
+            unasked = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for command in (["update", "-q"], ["install", "-qy", "postgresql"]):
-                subprocess.run(["apt-get", *command], check=False, stdout=subprocess.DEVNULL)
+                subprocess.run(["apt-get", *command], check=False, stdout=subprocess.DEVNULL, env=unasked)
             found = _found_binaries()
     if not found:
         pytest.exit("the tests need PostgreSQL's server: apt-get install postgresql, or put initdb on the PATH", 1)
