@@ -47,6 +47,18 @@ class TestHistory:
         assert {each.directory for each in page.revisions} == {str(tmp_path / "work")}
         assert len({each.workspace for each in page.revisions}) == 1
 
+    def test_a_directory_that_this_process_keeps_for_a_service_is_told_too(
+        self, keeper: Client, tmp_path: Path
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        context = keeper.contexts.create("kept").context
+        session = keeper.sessions.create(root=tmp_path / "here", bind={"/": context}).session
+        (tmp_path / "here" / "file").write_text("content")
+        result = session.context.sync()
+        result.raise_for_error()
+        page = keeper.contexts.history(context)
+        assert [each.directory for each in page.revisions] == [str(tmp_path / "here")]
+
     def test_a_page_leads_to_the_next(self, keeper: Client, edited: Context) -> None:
         first = keeper.contexts.history(edited, max_results=2)
         second = keeper.contexts.history(edited, max_results=2, next_token=first.next_token)
