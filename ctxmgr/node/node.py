@@ -60,6 +60,8 @@ class Node:
         self._connect = connect
         self._wire = wire
         self._wait_ms = welcome.wait_ms
+        # What waits for a node of its session waits for a lease.
+        self._standby_ms = min(STANDBY_MS, welcome.lease_ms // 4)
         self.listener: Listener = nobody
         self._closing = threading.Event()
         self._door = Door(wire, self._closing)
@@ -187,7 +189,7 @@ class Node:
                 failures += 1
 
     def _take(self) -> None:
-        wait_ms = min(self._wait_ms, STANDBY_MS) if self._standby else self._wait_ms
+        wait_ms = min(self._wait_ms, self._standby_ms) if self._standby else self._wait_ms
         mine = self._runner.sessions() - self._standby
         asked = nodewire.Take(*self.identity, wait_ms, self._runner.given(), sorted(mine))
         # A connection that says nothing is not waited for as long as an answer elsewhere: the lease runs.

@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("CTXMGR_TEST_KILLS", "12"))
 """More of them find rarer moments: give the variable a number."""
 SEED = int(os.environ.get("CTXMGR_TEST_SEED", "1"))
 KEY = "a-key-of-these-tests-that-nobody-guesses"
-LEASE = "0.5"
+LEASE = "2"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 20 * KILLS)]
 

@@ -151,7 +151,9 @@ def _has_one_winner(store: ObjectStore, folder: str) -> bool:
 
     with ThreadPoolExecutor(_RACERS) as racers:
         won = [number for number, first in enumerate(racers.map(race, range(_RACERS))) if first]
-    return len(won) == 1 and bytes(obstore.get(store, f"{folder}/raced").bytes()) == str(won[0]).encode()
+    # Whoever has to send again because the answer was lost is refused by what it has made itself: then nobody has won.
+    made = bytes(obstore.get(store, f"{folder}/raced").bytes())
+    return len(won) <= 1 and made in [str(number).encode() for number in won or range(_RACERS)]
 
 
 _TRIAL: Final[tuple[tuple[str, Callable[[ObjectStore, str], bool]], ...]] = (
