@@ -65,18 +65,20 @@ class World:
         assert self.begin(mode).wait() == 0, (self.folder / "log").read_text()
         return time.monotonic() - begun
 
-    def disturb(self, mode: str, victim: str, delay: float) -> bool:
-        """Begin a sync, kill it or the service after a moment, and return whether it said that it was done."""
+    def disturb(self, mode: str, victim: str, delay: float) -> tuple[bool, bool]:
+        """Begin a sync and kill it or the service after a moment; return whether it was in time, and is done."""
+        in_time = False
         with self.begin(mode) as process:
             try:
                 process.wait(delay)
             except subprocess.TimeoutExpired:
+                in_time = True
                 if victim == "node":
                     process.kill()
                 else:
                     self.server.end(signal.SIGKILL)
                     self.start()
-            return process.wait() == 0
+            return in_time, process.wait() == 0
 
     def content(self) -> Tree:
         """Read the whole context, as nobody who was disturbed."""
@@ -110,14 +112,17 @@ def test_kills_at_random_moments_leave_every_sync_true_and_every_context_whole(w
     before = grow(0)
     plant(before, world.directory)
     seconds = {"upload": world.sync("upload"), "download": world.sync("download")}
-    for version in range(1, KILLS + 1):
+    killed = version = 0
+    while killed < KILLS:
+        version += 1
         mode, victim = noise.choice(["upload", "download"]), noise.choice(["node", "service"])
-        said = f"kill {version} of {KILLS}: {victim} during {mode}"
+        said = f"version {version}, after {killed} of {KILLS} kills: {victim} during {mode}"
         after = grow(version)
         plant(after, world.directory)
         if mode == "download":
             world.sync("upload")
-        done = world.disturb(mode, victim, noise.uniform(0, 1.2) * seconds[mode])
+        in_time, done = world.disturb(mode, victim, noise.uniform(0, 1.2) * seconds[mode])
+        killed += in_time
         content = world.content()
         assert content in ((before, after) if mode == "upload" and not done else (after,)), said
         if mode == "download":
