@@ -9,7 +9,7 @@ import click
 
 from .output import Invocation
 
-__all__ = ["answering", "data_option", "help_unless_told", "keeping_options", "named", "places", "telling"]
+__all__ = ["answering", "data_option", "graceful", "help_unless_told", "keeping_options", "named", "places", "telling"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -37,6 +37,19 @@ def data_option(function: _F) -> _F:
         expose_value=False,
         callback=_noted,
         help="Where everything is kept [CTXMGR_HOME; default: the user's data folder].",
+    )(function)
+
+
+def graceful(function: _F) -> _F:
+    """Add the option that says how long what runs may take at the end."""
+    return click.option(
+        "--grace",
+        metavar="SECONDS",
+        type=click.FloatRange(0, 3600),
+        default=30.0,
+        show_default=True,
+        help="How long running syncs may take to finish after the first SIGTERM or SIGINT; "
+        "the second one ends at once.",
     )(function)
 
 

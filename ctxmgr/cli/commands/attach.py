@@ -10,7 +10,7 @@ import click
 from ctxmgr.cli.clients import find_context, is_server, open_client
 from ctxmgr.cli.directories import check_apart, checked_directory, made_directory
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.options import answering, named, places
+from ctxmgr.cli.options import answering, graceful, named, places
 from ctxmgr.cli.output import Invocation, note, quoted, shown
 from ctxmgr.cli.progress import run_sync
 from ctxmgr.cli.sessions import attached_session, own_session
@@ -33,14 +33,7 @@ _UNFINISHED = 3
 @click.option("--no-download", is_flag=True, help="Begin with DIR as it is, not with what the context has.")
 @click.option("--watch", is_flag=True, help="Upload what changes in DIR.")
 @click.option("--sync-at-end", is_flag=True, help="Upload once more at the end, as --watch does.")
-@click.option(
-    "--grace",
-    metavar="SECONDS",
-    type=click.FloatRange(0, 3600),
-    default=30.0,
-    show_default=True,
-    help="How long syncs may take to finish after the first SIGTERM or SIGINT; the second one ends at once.",
-)
+@graceful
 @answering
 @places
 @click.pass_obj

@@ -17,7 +17,7 @@ import click
 
 from ctxmgr._embedded import located, open_service
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.options import keeping_options
+from ctxmgr.cli.options import graceful, keeping_options
 from ctxmgr.cli.output import Failure, Invocation, complain, quoted, shown
 
 __all__ = ["serve"]
@@ -49,14 +49,7 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Syncs that run at the same time."
 )
-@click.option(
-    "--grace",
-    metavar="SECONDS",
-    type=click.FloatRange(0, 3600),
-    default=30.0,
-    show_default=True,
-    help="How long running syncs may take to finish after the first SIGTERM or SIGINT; the second one ends at once.",
-)
+@graceful
 @click.option(
     "--lease",
     metavar="SECONDS",

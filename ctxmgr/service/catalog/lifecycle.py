@@ -7,17 +7,13 @@ as everything that a revision ends.
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, parent, tree_order
 from ctxmgr.engine.policy.policy import Recycle
-from ctxmgr.reasons import reason
 
 from . import revisions
 from .clock import now_ms
@@ -26,14 +22,10 @@ from .retries import Retries
 from .schema import files, lifecycles
 from .schema import revisions as revision_rows
 
-__all__ = ["DAY_MS", "Sweeper", "has_rules", "remember", "sweep"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DAY_MS", "has_rules", "remember", "sweep"]
 
 DAY_MS: Final = 24 * 3600 * 1000
-SECONDS_BETWEEN_SWEEPS: Final = 900.0
 NOTE: Final = "recycle"
-STOP_TIMEOUT: Final = 3.0
 
 
 def remember(connection: Connection, context_id: str, recycle: Recycle) -> None:
@@ -71,46 +63,6 @@ def sweep(catalog: Catalog, now: int, retries: Retries) -> int:
     ended: list[int] = []
     retries.each(found, lambda context_id: ended.append(_sweep(catalog, context_id, now)))
     return sum(ended)
-
-
-class Sweeper:
-    """A thread that does a job now and then; there is none until it is needed."""
-
-    def __init__(self, job: Callable[[], object], work: str) -> None:
-        """Sweep by a job; what it raises is logged, and it is tried again the next time.
-
-        Args:
-            job: does the work.
-            work: what can't be done when it fails, as ``recycle files``.
-        """
-        self._job = job
-        self._work = work
-        self._stopped = threading.Event()
-        self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """Sweep from now on; again is allowed."""
-        with self._guard:
-            if self._thread is None and not self._stopped.is_set():
-                self._thread = threading.Thread(target=self._run, name="ctxmgr-sweeper", daemon=True)
-                self._thread.start()
-
-    def stop(self) -> None:
-        """Sweep no more, and wait a moment for a sweep that runs."""
-        with self._guard:
-            self._stopped.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(STOP_TIMEOUT)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._job()
-            except Exception as error:
-                if not self._stopped.is_set():
-                    logger.warning("can't %s: %s", self._work, reason(error))
-            self._stopped.wait(SECONDS_BETWEEN_SWEEPS)
 
 
 def _sweep(catalog: Catalog, context_id: str, now: int) -> int:

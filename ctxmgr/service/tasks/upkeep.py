@@ -14,6 +14,7 @@ from ctxmgr.service.catalog.retries import Retries
 
 from .cleanup import Cleanup
 from .places import Places
+from .sweeper import Sweeper
 
 __all__ = ["Upkeep"]
 
@@ -40,8 +41,8 @@ class Upkeep:
         """
         self.archives = ArchiveCache(places.folder.archives)
         self.cleanup = Cleanup(places.catalog, places.folder, places.home)
-        self.caretaker = lifecycle.Sweeper(care.run_if_due, "prune what is stored")
-        self.sweeper = lifecycle.Sweeper(
+        self.caretaker = Sweeper(care.run_if_due, "prune what is stored")
+        self.sweeper = Sweeper(
             partial(_sweep, places.catalog, Retries("recycle files of the context {} whose time is over")),
             "recycle files whose time is over",
         )

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import lifecycle as recycling
 from ctxmgr.service.catalog.clock import now_ms
-from ctxmgr.service.catalog.lifecycle import DAY_MS, Sweeper, sweep
+from ctxmgr.service.catalog.lifecycle import DAY_MS, sweep
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import revisions
 from tests.support.keeping import Elsewhere
@@ -152,23 +152,3 @@ def test_no_thread_is_made_where_nothing_is_ever_recycled(door: Door, tmp_path: 
     kept(door, tmp_path / "w", {"a": "1"}, **recycle("Forever"))
     door.service.close()
     assert door.service._runtime.upkeep.sweeper._thread is None
-
-
-def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(recycling, "SECONDS_BETWEEN_SWEEPS", 0)
-    done = threading.Event()
-    runs: list[int] = []
-
-    def job() -> None:
-        runs.append(1)
-        if len(runs) == 1:
-            raise OSError("the disk is full")
-        done.set()
-
-    sweeper = Sweeper(job, "sweep")
-    sweeper.begin()
-    sweeper.begin()
-    assert done.wait(30)
-    sweeper.stop()
-    sweeper.begin()
-    assert "the disk is full" in caplog.text
