@@ -17,7 +17,7 @@ def plain_text(name: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise malformed(name, value, "a text")
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if "\0" in value or (not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value)):
         raise malformed(name, value, "a text without NUL characters or halves of surrogate pairs")
     return value
 

@@ -122,12 +122,16 @@ def _any_ended(runtime: Runtime, session_id: str, ids: Sequence[str]) -> bool:
 
 
 def _rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
-    session_id = _owner(parameters)
+    session_id, named = _owner(parameters), _task_ids(parameters)
+    if named is not None and len(named) == 1:
+        # What a poll asks: one statement tells it all.
+        found = tasks.named_if_live(connection, account, session_id, named[0])
+        if found is not None:
+            return [found]
     if parameters.text("SessionId"):
         sessions.check_live(connection, account, session_id)
     else:
         contexts.find(connection, account, session_id)
-    named = _task_ids(parameters)
     if named is not None:
         return tasks.named(connection, session_id, named)
     mode = parameters.text("TaskType")

@@ -118,8 +118,11 @@ def _open_engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes later would fail, not wait, where another wrote in between.
-        write = connection.get_execution_options().get("ctxmgr_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if connection.get_execution_options().get("ctxmgr_write", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Waits for nobody and so can't fail; by SQLAlchemy it would cost a third of a poll.
+            connection.connection.execute("BEGIN")
 
     return engine
 

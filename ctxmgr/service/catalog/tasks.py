@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, or_, select, update
 
 from ctxmgr.engine.policy.mounts import MAX_PATH, normalised, part_of
 from ctxmgr.engine.sync.conflicts import Conflicts
@@ -18,6 +18,7 @@ from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
 from . import sessions
 from .clock import now_ms
 from .identifiers import new_id
+from .schema import sessions as session_rows
 from .schema import tasks
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "hand_over",
     "listed",
     "named",
+    "named_if_live",
     "progress_values",
     "queue",
     "queue_change",
@@ -53,10 +55,27 @@ CLEAR, RESTORE = "clear", "restore"
 MAX_PARTS = 100
 
 
-# Made once: it is asked at every poll.
+# Made once: they are asked at every poll.
 _NAMED = (
     select(tasks)
     .where(tasks.c.session_id == bindparam("session"), tasks.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(tasks.c.number)
+)
+_NAMED_IF_LIVE = (
+    select(tasks)
+    .join(session_rows, session_rows.c.id == tasks.c.session_id)
+    .where(tasks.c.id == bindparam("id"), session_rows.c.id == bindparam("session"))
+    .where(session_rows.c.account == bindparam("account"), session_rows.c.status != sessions.FINISH)
+)
+_LATEST = (
+    select(func.max(tasks.c.number))
+    .where(tasks.c.session_id == bindparam("session"))
+    .group_by(tasks.c.context_id, tasks.c.mount, tasks.c.path, tasks.c.mode)
+)
+_LISTED = (
+    select(tasks)
+    .where(tasks.c.session_id == bindparam("session"))
+    .where(or_(tasks.c.number.in_(_LATEST), tasks.c.finished_ms.is_(None)))
     .order_by(tasks.c.number)
 )
 
@@ -225,6 +244,12 @@ def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[R
     return list(connection.execute(_NAMED, {"session": session_id, "ids": ids}))
 
 
+def named_if_live(connection: Connection, account: str, session_id: str, task_id: str) -> Row[Any] | None:
+    """Return the row of a task if it is of a session that an account has and that has not ended."""
+    asked = {"id": task_id, "session": session_id, "account": account}
+    return connection.execute(_NAMED_IF_LIVE, asked).one_or_none()
+
+
 def listed(
     connection: Connection, session_id: str, *, context_id: str = "", path: str = "", mode: str = ""
 ) -> list[Row[Any]]:
@@ -235,9 +260,7 @@ def listed(
     Args:
         path: as the client spells it: a mount path, or a path below one.
     """
-    groups = (tasks.c.context_id, tasks.c.mount, tasks.c.path, tasks.c.mode)
-    latest = select(func.max(tasks.c.number)).where(tasks.c.session_id == session_id).group_by(*groups)
-    rows = _of(session_id).where(or_(tasks.c.number.in_(latest), tasks.c.finished_ms.is_(None)))
+    rows = _LISTED
     for column, value in ((tasks.c.context_id, context_id), (tasks.c.mode, mode)):
         if value:
             rows = rows.where(column == value)
@@ -246,9 +269,9 @@ def listed(
         name = wanted.rpartition("/")[2]
         # However a path is spelled, its last name is in it.
         rows = rows.where(or_(tasks.c.path.contains(name, autoescape=True), tasks.c.mount == wanted))
-        found = connection.execute(rows.order_by(tasks.c.number))
+        found = connection.execute(rows, {"session": session_id})
         return [row for row in found if normalised(row.path, most=MAX_PATH) == wanted]
-    told = list(connection.execute(rows.order_by(tasks.c.number)))
+    told = list(connection.execute(rows, {"session": session_id}))
     parts = [row.number for row in told if row.finished_ms is not None and part_of(row.mount, row.path)]
     forgotten = set(parts[:-MAX_PARTS])
     return [row for row in told if row.number not in forgotten]
@@ -324,10 +347,6 @@ def _fail(connection: Connection, which: ColumnElement[bool], error: str) -> lis
     for session_id in sessions_touched:
         sessions.settle(connection, session_id)
     return list(sessions_touched)
-
-
-def _of(session_id: str) -> Select[Any]:
-    return select(tasks).where(tasks.c.session_id == session_id)
 
 
 def _update_in(connection: Connection, task: Task, status: str, values: dict[str, Any]) -> None:

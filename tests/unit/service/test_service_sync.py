@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from ctxmgr.engine.manifest.errors import WorkspaceChanged
 from ctxmgr.engine.sync import run
@@ -44,6 +44,25 @@ def test_an_upload_appears_in_the_next_session(door: Door, tmp_path: Path) -> No
     assert (task["status"], task["files"], task["bytes"], task["revision"]) == ("Success", 3, 6, 1)
     session_at(door, context, tmp_path / "two")
     assert tree(tmp_path / "two") == files
+
+
+def test_a_poll_for_a_task_asks_the_catalog_one_question(tmp_path: Path) -> None:
+    door = Door(ContextService.open(tmp_path / "data"))
+    session = session_at(door, door.context(), tmp_path / "one")
+    (task,) = door.sync(session)
+    asked: list[str] = []
+    runtime = door.service._runtime
+    runtime.end_lost_tasks(now=True)
+    runtime._checked = float("inf")
+    event.listen(
+        runtime.catalog._backend.reader, "before_cursor_execute", lambda *given: asked.append(given[2].split()[0])
+    )
+    named = json.dumps([task["taskId"]])
+    assert door.info(session, TaskIds=named) == [task]
+    assert asked == ["SELECT"]
+    refused = door.service.handle("GetContextInfo", {"SessionId": session, "TaskIds": named}, account="another")
+    assert refused["Code"] == "InvalidMcpSession.NotFound"
+    door.service.close()
 
 
 def test_a_sync_that_finds_nothing_makes_no_revision_and_says_so(door: Door, tmp_path: Path) -> None:
