@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, literal_column, select
 
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.policy.mounts import context_prefix
 
 from .contextfiles import entry_of
+from .insertion import batches
 from .schema import files
 from .schema import revisions as revision_rows
 
@@ -22,6 +24,8 @@ __all__ = ["Page", "changed", "key_of", "uploaded"]
 
 PAGE_ROWS: Final = 20_000
 PAGE_BYTES: Final = 4 << 20
+FEW: Final = 10_000
+"""So many changed paths are looked up one by one; where there are more, all that the context holds is gone through."""
 _ROW_BYTES: Final = 110
 """What a row takes besides its path, chunks and target, roughly."""
 
@@ -37,6 +41,8 @@ _COLUMNS = (
     files.c.chunks,
     files.c.target,
 )
+
+_PATHS = select(files.c.path).where(files.c.context_id == bindparam("context"))
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,9 @@ def changed(connection: Connection, context_id: str, path: str, *, since: int, a
         visible = [row for row in rows if row.rev_from <= at and (row.rev_to is None or row.rev_to > at)]
         return entry_of(visible[-1]) if visible else None
 
-    return _page(connection, context_id, path, after, (came | went) if since else there, entry)
+    if not since:
+        return _page(connection, context_id, path, after, there, entry)
+    return _page(connection, context_id, path, after, came | went, entry, _few_paths(connection, context_id, since, at))
 
 
 def uploaded(
@@ -113,21 +121,51 @@ def uploaded(
     return _page(connection, context_id, path, after, files.c.rev_from.in_(own) | files.c.rev_to.in_(own), entry)
 
 
+def _few_paths(connection: Connection, context_id: str, since: int, at: int) -> list[bytes] | None:
+    """Return the paths that changed from one revision to another, in order; None where they are not few."""
+    # A database takes an index of some rows only where the statement says the same of them, and not as a parameter.
+    came = _PATHS.where(files.c.rev_from > literal_column("1"), files.c.rev_from > since, files.c.rev_from <= at)
+    went = _PATHS.where(files.c.rev_to.is_not(None), files.c.rev_to > since, files.c.rev_to <= at)
+    found: set[bytes] = set()
+    for paths in (came, went):
+        found.update(connection.execute(paths.limit(FEW + 1), {"context": context_id}).scalars())
+    return sorted(found) if len(found) <= FEW else None
+
+
 def _page(
-    connection: Connection, context_id: str, path: str, after: bytes, which: ColumnElement[bool], entry: Any
+    connection: Connection,
+    context_id: str,
+    path: str,
+    after: bytes,
+    which: ColumnElement[bool],
+    entry: Any,
+    paths: Sequence[bytes] | None = None,
 ) -> Page:
+    """Read a page.
+
+    Args:
+        which: the rows that count.
+        entry: makes an entry of the rows of one path.
+        paths: where it is known, those that the rows have, in order.
+    """
     prefix = context_prefix(path)
     # "0" is the byte after "/": the range is exactly what begins with the prefix.
-    below = (files.c.path > prefix + after) & (files.c.path < prefix[:-1] + b"0")
+    first, end = prefix + after, prefix[:-1] + b"0"
     rows = (
         select(*_COLUMNS)
-        .where(files.c.context_id == context_id, below, which)
+        .where(files.c.context_id == context_id, which)
         .order_by(files.c.path, files.c.rev_from)
         .execution_options(yield_per=1_000)
     )
+    if paths is None:
+        asked = [rows.where(files.c.path > first, files.c.path < end)]
+    else:
+        # Without the range, for which a database would go through all that is in it.
+        below = (each for each in paths if first < each < end)
+        asked = [rows.where(files.c.path.in_(batch)) for batch in batches(below)]
     entries: list[tuple[bytes, Entry | None]] = []
     size = 0
-    with connection.execute(rows) as found:
+    with closing(_found(connection, asked)) as found:
         for name, versions in groupby(found, key=itemgetter(0)):
             if size >= PAGE_BYTES or len(entries) >= PAGE_ROWS:
                 return Page(entries, entries[-1][0], False)
@@ -136,3 +174,9 @@ def _page(
             size += _ROW_BYTES + len(name)
             size += 0 if told is None else 34 * len(told.chunks) + len(told.target)
     return Page(entries, b"", True)
+
+
+def _found(connection: Connection, statements: Iterable[Select[Any]]) -> Generator[Any, None, None]:
+    for statement in statements:
+        with connection.execute(statement) as rows:
+            yield from rows

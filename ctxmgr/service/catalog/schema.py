@@ -38,7 +38,7 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 9
+SCHEMA = 10
 """The version of these tables; ``migrations`` lead to it from every earlier one."""
 OLDEST = 8
 """The lowest version whose programs can still work on these tables."""
@@ -101,6 +101,21 @@ Index(
     unique=True,
     sqlite_where=files.c.rev_to.is_(None),
     postgresql_where=files.c.rev_to.is_(None),
+)
+# What changed since a revision. The first one's rows are not in them: they would double what most contexts take.
+Index(
+    "files_added",
+    files.c.context_id,
+    files.c.rev_from,
+    sqlite_where=files.c.rev_from > 1,
+    postgresql_where=files.c.rev_from > 1,
+)
+Index(
+    "files_ended",
+    files.c.context_id,
+    files.c.rev_to,
+    sqlite_where=files.c.rev_to.is_not(None),
+    postgresql_where=files.c.rev_to.is_not(None),
 )
 packs = Table(
     "packs",
