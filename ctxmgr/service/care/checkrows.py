@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, show
+from ctxmgr.service.catalog.insertion import batches
 from ctxmgr.service.catalog.revisions import digests_of, seal_of
 from ctxmgr.service.catalog.schema import chunks, contexts, files, revisions
 
@@ -34,20 +35,29 @@ def check_rows(connection: Connection, report: Report) -> None:
         by_account[context.account].append(context)
     for account, owned in by_account.items():
         bad = {chunk.digest for chunk in report.bad if chunk.account == account}
-        own = select(chunks.c.digest, chunks.c.length).where(chunks.c.account == account)
-        lengths = {row.digest: row.length for row in streamed(connection, own)}
         for context in owned:
             made = _check_revisions(connection, context, report)
-            for row in streamed(connection, select(files).where(files.c.context_id == context.id)):
-                report.files += row.kind == FILE
-                for problem in _problems(row, context, made):
-                    report.add("file", f"{show(row.path)} in the context {context.name!r}", problem)
-                _check_content(row, context, lengths, bad, report)
+            for rows in batches(streamed(connection, select(files).where(files.c.context_id == context.id))):
+                lengths = _lengths(connection, account, rows)
+                for row in rows:
+                    report.files += row.kind == FILE
+                    for problem in _problems(row, context, made):
+                        report.add("file", f"{show(row.path)} in the context {context.name!r}", problem)
+                    _check_content(row, context, lengths, bad, report)
     ids = select(contexts.c.id)
     for name, table in (("files", files), ("revisions", revisions)):
         strange = select(table.c.context_id).where(table.c.context_id.not_in(ids)).distinct()
         for context_id in connection.execute(strange).scalars():
             report.add("context", context_id, f"there are {name} of it, and no context of that id")
+
+
+def _lengths(connection: Connection, account: str, rows: Iterable[Any]) -> dict[bytes, int]:
+    """Return the lengths of the chunks that some files refer to, by digest, of those that are stored."""
+    found: dict[bytes, int] = {}
+    for batch in batches({digest for row in rows for digest in digests_of(row.chunks)}):
+        own = select(chunks.c.digest, chunks.c.length).where(chunks.c.account == account, chunks.c.digest.in_(batch))
+        found.update({row.digest: row.length for row in connection.execute(own)})
+    return found
 
 
 def _check_revisions(connection: Connection, context: Any, report: Report) -> set[int]:

@@ -45,7 +45,9 @@ FEWEST_SMALL: Final = 4
 """So many small packs are worth being merged."""
 _TABLE_ROW: Final = 48
 """Bytes of a pack's table for a chunk, at most."""
-_ROWS_AT_ONCE: Final = 200_000
+_ROWS_AT_ONCE: Final = 20_000
+_MOVED_AT_ONCE: Final = 100_000
+"""So many chunks fill a new pack, however small they are: with its table it is no small one."""
 _REMOVED_AT_ONCE: Final = 50
 
 
@@ -87,11 +89,11 @@ def repack(catalog: Catalog, store: BlobStore) -> Repacked:
     with catalog.read() as connection:
         candidates = _candidates(connection)
     damaged: list[str] = []
-    count = written = 0
+    count = 0
+    writer = _Writer(catalog, store)
     for batch in bounded(candidates):
         with catalog.read() as connection:
             rows = rows_of(connection, [candidate.name for candidate in batch])
-        writer = _Writer(catalog, store)
         for candidate in batch:
             parts = _intact(store, rows.get(candidate.name, []))
             if parts is None:
@@ -100,9 +102,8 @@ def repack(catalog: Catalog, store: BlobStore) -> Repacked:
             count += 1
             for moved, data in parts:
                 writer.add(candidate.account, moved, data)
-        writer.flush()
-        written += writer.written
-    return Repacked(count, written, tuple(damaged))
+    writer.flush()
+    return Repacked(count, writer.written, tuple(damaged))
 
 
 class _Writer:
@@ -119,7 +120,7 @@ class _Writer:
         self.written = 0
 
     def add(self, account: str, moved: PlacedChunk, data: bytes) -> None:
-        if self._size >= PACK_SIZE or account != self._account:
+        if self._size >= PACK_SIZE or len(self._moved) >= _MOVED_AT_ONCE or account != self._account:
             self.flush()
         self._account = account
         self._moved.append(moved)

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from ctxmgr.service.catalog.contentlock import exclude
 from ctxmgr.service.catalog.database import Catalog
@@ -23,6 +23,8 @@ from ctxmgr.service.catalog.schema import chunks, contexts, files
 __all__ = ["Loose", "LooseChunk", "condemn", "find_loose", "remove_condemned", "streamed"]
 
 _ROWS = 5000
+_HELD_AT_ONCE = 500_000
+"""So many digests are held in memory; where there are more chunks, the files are gone through again for the next."""
 
 
 class LooseChunk(NamedTuple):
@@ -74,17 +76,27 @@ def find_loose(connection: Connection, account: str, kept: Mapping[str, Sequence
         kept: by context, in order, the revisions that alone count; those that are not named count as they are.
     """
     heads = _heads(connection, account)
-    used: set[bytes] = set()
-    for row in streamed(connection, _content(account)):
-        if kept is None or row.context_id not in kept or _is_held(row, kept[row.context_id]):
-            used.update(digests_of(row.chunks))
+    loose: dict[bytes, LooseChunk] = {}
     listed = select(chunks.c.digest, chunks.c.pack_id, chunks.c.stored, chunks.c.condemned_ms)
-    loose = {
-        row.digest: LooseChunk(row.pack_id, row.stored, row.condemned_ms)
-        for row in streamed(connection, listed.where(chunks.c.account == account))
-        if row.digest not in used
-    }
+    for part in _parts(connection, account):
+        used: set[bytes] = set()
+        for row in streamed(connection, _content(account)):
+            if kept is None or row.context_id not in kept or _is_held(row, kept[row.context_id]):
+                used.update(digest for digest in digests_of(row.chunks) if digest[0] in part)
+        below = [] if part.stop > 0xFF else [chunks.c.digest < bytes([part.stop])]
+        own = listed.where(chunks.c.account == account, chunks.c.digest >= bytes([part.start]), *below)
+        for row in streamed(connection, own):
+            if row.digest not in used:
+                loose[row.digest] = LooseChunk(row.pack_id, row.stored, row.condemned_ms)
     return Loose(account, heads, loose)
+
+
+def _parts(connection: Connection, account: str) -> Iterator[range]:
+    """Cut an account's chunks into parts that can be held in memory: the first bytes of their digests."""
+    count = connection.execute(select(func.count()).where(chunks.c.account == account)).scalar_one()
+    step = -(-0x100 // min(0x100, count // _HELD_AT_ONCE + 1))
+    for start in range(0, 0x100, step):
+        yield range(start, min(start + step, 0x100))
 
 
 def condemn(catalog: Catalog, loose: Loose, now: int, *, young: Collection[str]) -> None:

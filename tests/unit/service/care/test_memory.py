@@ -1,0 +1,90 @@
+"""What a check and a prune hold in memory: it does not grow with the number of files."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from sqlalchemy import delete, func, select
+
+from ctxmgr.engine.content.packs import seal
+from ctxmgr.engine.manifest.entries import FILE, Entry
+from ctxmgr.service import ContextService
+from ctxmgr.service.care import packs, references
+from ctxmgr.service.catalog import contexts, revisions
+from ctxmgr.service.catalog.schema import chunks, files
+from ctxmgr.service.tasks.contentstore import CatalogContentStore
+from ctxmgr.service.tasks.runtime import Runtime
+
+AT_ONCE = 200
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (
+        (packs, "_ROWS_AT_ONCE"),
+        (packs, "_MOVED_AT_ONCE"),
+        (references, "_ROWS"),
+        (references, "_HELD_AT_ONCE"),
+    ):
+        monkeypatch.setattr(module, name, AT_ONCE)
+
+
+def filled(folder: Path, count: int) -> ContextService:
+    """A service with one context of so many files, each of one chunk."""
+    service = ContextService.open(folder)
+    runtime = service._runtime
+    content = CatalogContentStore(runtime.catalog, runtime._packs, "local")
+    with runtime.catalog.write() as connection:
+        context = str(contexts.create(connection, "local", "project").id)
+    put: dict[bytes, Entry] = {}
+    for start in range(0, count, AT_ONCE):
+        texts = [b"%06d" % number for number in range(start, start + AT_ONCE)]
+        digests = [blake3(text).digest() for text in texts]
+        content.put(seal(texts, [(digest, 6 * place, 6, 6) for place, digest in enumerate(digests)]))
+        put |= {text: Entry(FILE, 0o644, 1, 6, digest, (digest,)) for text, digest in zip(texts, digests, strict=True)}
+    with runtime.catalog.write() as connection:
+        revisions.commit(connection, context, "/", head=0, current=(), put=put, drop=(), task_id="", note="made")
+    return service
+
+
+def check(runtime: Runtime) -> None:
+    report = runtime.care.check(read_data=False, mend=False)
+    assert (report.damages, report.affected) == ([], [])
+
+
+def prune(runtime: Runtime) -> None:
+    assert runtime.care.free().packs_rewritten > 0
+
+
+@pytest.mark.parametrize("care", [check, prune])
+def test_three_times_the_files_take_no_more_memory(tmp_path: Path, care: Callable[[Runtime], None]) -> None:
+    peaks: list[int] = []
+    for count in (1_000, 6_000, 18_000):  # the first fills caches
+        service = filled(tmp_path / str(len(peaks)), count)
+        tracemalloc.start()
+        try:
+            care(service._runtime)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+            service.close()
+    assert peaks[2] < 1.3 * peaks[1]
+
+
+def test_what_nothing_refers_to_is_found_part_by_part(tmp_path: Path) -> None:
+    service = filled(tmp_path, 4 * AT_ONCE)
+    with service._runtime.catalog.write() as connection:
+        assert len(list(references._parts(connection, "local"))) > 1
+        kept = select(files.c.path).where(files.c.path < b"/000100").subquery()
+        connection.execute(delete(files).where(files.c.path.not_in(select(kept.c.path))))
+    with service._runtime.catalog.read() as connection:
+        loose = references.find_loose(connection, "local")
+        stored = connection.execute(select(func.count()).select_from(chunks)).scalar_one()
+        held = {digest for (digest,) in connection.execute(select(files.c.chunks))}
+    assert len(loose.chunks) == stored - 100
+    assert held.isdisjoint(loose.chunks)
+    service.close()
