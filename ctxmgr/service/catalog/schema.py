@@ -38,7 +38,7 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 10
+SCHEMA = 11
 """The version of these tables; ``migrations`` lead to it from every earlier one."""
 OLDEST = 8
 """The lowest version whose programs can still work on these tables."""
@@ -63,6 +63,7 @@ contexts = Table(
     Column("used_ms", BigInteger, nullable=False),
     Column("retention", Text, nullable=False, server_default=""),
     UniqueConstraint("account", "name"),
+    Index("contexts_listed", "account", "created_ms", "id"),
 )
 revisions = Table(
     "revisions",
