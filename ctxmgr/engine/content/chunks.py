@@ -21,6 +21,8 @@ __all__ = ["BlobReader", "PackWriter", "verify_whole"]
 WHOLE_SIZE: Final = 1 << 20
 """Bytes up to which a file is one chunk; also the average size of the chunks of a larger one."""
 PACK_SIZE: Final = 16 << 20
+PACK_CHUNKS: Final = 50_000
+"""So many chunks close a pack of fewer bytes: whoever works on a pack has all their rows in memory."""
 _QUESTION_CHUNKS: Final = 1000
 _QUESTION_BYTES: Final = 4 << 20
 _READ_SIZE: Final = 8 << 20
@@ -93,7 +95,7 @@ class PackWriter:
         while self._asked:
             digest, data = next(iter(self._asked.items()))
             if digest in missing:
-                if self._size >= self._pack_size:
+                if self._size >= self._pack_size or len(self._rows) >= PACK_CHUNKS:
                     self._close_pack()
                 stored = self._compressor.smaller(data)
                 self._rows.append((digest, self._size, len(stored), len(data)))

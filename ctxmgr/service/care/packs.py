@@ -46,8 +46,8 @@ FEWEST_SMALL: Final = 4
 _TABLE_ROW: Final = 48
 """Bytes of a pack's table for a chunk, at most."""
 _ROWS_AT_ONCE: Final = 20_000
-_MOVED_AT_ONCE: Final = 100_000
-"""So many chunks fill a new pack, however small they are: with its table it is no small one."""
+_MOVED_AT_ONCE: Final = 20_000
+"""So many chunks fill a new pack, however small they are: one with half of them is no small pack."""
 _REMOVED_AT_ONCE: Final = 50
 
 
@@ -213,7 +213,7 @@ def _candidates(connection: Connection) -> list[PackRow]:
         candidate = PackRow(row.name, row.rows, row.account)
         if int(row.live) + row.rows * _TABLE_ROW < FULL * row.size:
             wasteful.append(candidate)
-        elif row.size < SMALL_SIZE:
+        elif row.size < SMALL_SIZE and row.rows < _MOVED_AT_ONCE // 2:
             small[row.account].append(candidate)
     merged = [candidate for group in small.values() if len(group) >= FEWEST_SMALL for candidate in group]
     return sorted([*wasteful, *merged], key=lambda candidate: (candidate.account, candidate.name))

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from blake3 import blake3
 
+from ctxmgr.engine.content import chunks
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.content.packs import SealedPack, seal
 from ctxmgr.engine.manifest.entries import FILE, Entry
@@ -68,6 +69,17 @@ def test_what_was_stored_is_read_back(content: MemoryContent) -> None:
     assert contents.keys() == files.keys()
     assert all(digest(contents[path]) == files[path].digest for path in files)
     assert len(list(content.packs.packs())) > 10
+
+
+def test_a_pack_of_tiny_chunks_is_closed_before_they_are_too_many(
+    content: MemoryContent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "PACK_CHUNKS", 10)
+    writer = PackWriter(content)
+    for number in range(35):
+        writer.add(b"%d" % number)
+    writer.flush()
+    assert len(list(content.packs.packs())) == 4
 
 
 class Ledger(MemoryContent):
