@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ctxmgr.cli import progress as shown_progress
 from ctxmgr.cli.estimate import Estimate
+from ctxmgr.engine.content.chunks import PackWriter
+from ctxmgr.engine.sync import progress as recorded_progress
 from ctxmgr.results import SyncProgress
-from tests.cli.commandline import Command, tree
+from tests.cli.commandline import PATIENCE, Command, tree
+from tests.cli.served import serving
+
+
+@pytest.fixture(params=["data folder", "server"])
+def kept(request: pytest.FixtureRequest, command: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Contexts are kept in the data folder, or by a server that this process is the node of."""
+    if request.param == "data folder":
+        yield
+        return
+    with serving(command.home) as server:
+        monkeypatch.setenv("CTXMGR_HOME", str(command.place.parent / "remembered"))
+        monkeypatch.setenv("CTXMGR_ENDPOINT", server.url)
+        monkeypatch.setenv("CTXMGR_API_KEY", "the-key-8231")
+        yield
 
 
 @pytest.fixture
@@ -22,6 +41,7 @@ def other(command: Command, workspace: Path) -> Path:
     return command.place / "other"
 
 
+@pytest.mark.usefixtures("kept")
 class TestExclude:
     def test_what_is_ignored_or_excluded_is_left_out(self, command: Command, workspace: Path) -> None:
         (workspace / ".ctxignore").write_text("*.log\n")
@@ -74,6 +94,7 @@ class TestExclude:
         assert "is '#x', and must be a pattern of gitignore's syntax" in command.sync("workspace", "-x", "#x").failed()
 
 
+@pytest.mark.usefixtures("kept")
 class TestConflict:
     def test_a_copy_is_named(self, command: Command, other: Path) -> None:
         told = command.sync("other", "--mode", "download", "--conflict", "keep-both").succeeded()
@@ -99,6 +120,7 @@ class TestConflict:
         assert "--force has every conflict won by the context" in sentence
 
 
+@pytest.mark.usefixtures("kept")
 class TestMassDelete:
     def test_more_than_half_of_a_context_is_deleted_only_if_that_is_meant(
         self, command: Command, workspace: Path
@@ -118,11 +140,35 @@ class TestMassDelete:
         assert "deleted 18" in command.sync("workspace", "--allow-mass-delete").succeeded()
 
 
+@pytest.mark.usefixtures("kept")
 class TestTelling:
     def test_quiet_tells_nothing_of_a_success_and_all_of_a_failure(self, command: Command, workspace: Path) -> None:
         assert command.sync("workspace", "-q").succeeded() == ""
         assert command.sync("missing", "-q").failed() == "missing does not exist: name the directory to upload"
         assert command.sync("workspace", "-q", "--json").document["success"] is True
+
+    def test_verbose_tells_how_much_of_what_there_is_to_do_is_done(
+        self, command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = threading.Event()
+        lines = set()
+
+        def note(line: str) -> None:
+            lines.add(line)
+            if "100 %" in line:
+                told.set()
+
+        def wait_and_flush(writer: PackWriter) -> None:
+            assert told.wait(PATIENCE)
+            flush(writer)
+
+        flush = PackWriter.flush
+        monkeypatch.setattr(PackWriter, "flush", wait_and_flush)
+        monkeypatch.setattr(recorded_progress, "SECONDS_BETWEEN_RECORDS", 0.0)
+        monkeypatch.setattr(shown_progress, "_BETWEEN_LINES", 0.01)
+        monkeypatch.setattr(shown_progress, "note", note)
+        assert command.sync("workspace", "-v").succeeded() == "uploaded 2 files (12.3 kB); revision 1 of project\n"
+        assert "Uploading project: 100 %, 2/2 files, 12.3 kB of 12.3 kB" in lines
 
     def test_quiet_and_verbose_contradict_each_other(self, command: Command, workspace: Path) -> None:
         assert "contradict each other" in command.sync("workspace", "-q", "-v").failed(2)

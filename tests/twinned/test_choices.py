@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,19 @@ from ctxmgr import (
     SyncPolicy,
 )
 from ctxmgr.arguments import SyncMode
+from ctxmgr.engine.content import throttle
+from ctxmgr.engine.content.throttle import TokenBucket
 from tests.support.answers import entry, listed, ok, refused, started
 from tests.support.scripted import ScriptedServer
 
 from .called import Called
+from .services import SERVICES, rooted
 from .test_conflicts import at, fetched, fill, held, parted
 
 COPY = re.compile(r"f\.conflict-[A-Za-z0-9-]+-[0-9]{8}T[0-9]{4}")
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestConflict:
     @pytest.mark.parametrize("conflict", ["ours", ConflictChoice.OURS])
     def test_ours_keeps_the_directorys_version_in_a_download(
@@ -95,13 +100,14 @@ class TestConflict:
         parted(local, project, tmp_path)
         fill(tmp_path / "two", f="of two", g="same")
         policy = SyncPolicy(conflict="ours")
-        created = local.sessions.create(root=tmp_path / "two", bind={"/": Binding(project, policy)})
+        created = local.sessions.create(**rooted(local, tmp_path / "two"), bind={"/": Binding(project, policy)})
         assert [told.winner for told in created.conflicts] == ["local"]
         assert held(tmp_path / "two")["f"] == "of two"
         created.session.context.sync(mode="download", conflict="theirs").raise_for_error()
         assert held(tmp_path / "two")["f"] == "of one"
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestExclude:
     def test_a_sync_leaves_out_what_its_patterns_exclude(self, local: Client, project: Context, tmp_path: Path) -> None:
         session = at(local, project, tmp_path / "one")
@@ -112,7 +118,7 @@ class TestExclude:
     def test_a_policy_does_so_for_every_sync(self, local: Client, project: Context, tmp_path: Path) -> None:
         fill(tmp_path / "one", a="a", log="l")
         bound = Binding(project, SyncPolicy(exclude=["l*"]))
-        with local.sessions.create(root=tmp_path / "one", bind={"/": bound}).session as session:
+        with local.sessions.create(**rooted(local, tmp_path / "one"), bind={"/": bound}).session as session:
             (binding,) = session.context.list_bindings().bindings
         assert SyncPolicy.from_text(binding.policy).exclude == ("l*",)
         assert [file.name for file in local.files.list(project).files] == ["a"]
@@ -126,6 +132,7 @@ class TestExclude:
         assert plan.excluded_total == 2
 
 
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
 class TestMassDelete:
     @pytest.fixture
     def emptied(self, local: Client, project: Context, tmp_path: Path) -> ContextManager:
@@ -196,6 +203,34 @@ class TestMassDelete:
         fill(tmp_path / "one", f="f", **{f"new{number}": "x" for number in range(30)})
         result = session.context.sync(mode="download", discard_local=True).raise_for_error()
         assert (result.deleted, result.conflicts_total) == (30, 30)
+
+
+@pytest.mark.parametrize("kept", SERVICES, indirect=True)
+class TestLimitRate:
+    @pytest.mark.parametrize("mode", ["upload", "download"])
+    def test_what_moves_is_counted_where_the_directory_is(
+        self, local: Client, project: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode
+    ) -> None:
+        counted: list[tuple[int, int]] = []
+
+        class Bucket(TokenBucket):
+            def __init__(self, rate: int, check: Callable[[], None]) -> None:
+                super().__init__(rate, check)
+                self.rate = rate
+
+            def take(self, size: int) -> None:
+                counted.append((self.rate, size))
+
+        one, two = at(local, project, tmp_path / "one"), at(local, project, tmp_path / "two")
+        fill(tmp_path / "one", f="f" * 1000)
+        if mode == "download":
+            one.context.sync().raise_for_error()
+        monkeypatch.setattr(throttle, "TokenBucket", Bucket)
+        session = one if mode == "upload" else two
+        session.context.sync(mode=mode, limit_rate=7).raise_for_error()
+        ((rate, size),) = counted
+        assert rate == 7
+        assert size > 0
 
 
 class TestServersThatDoNotKnow:

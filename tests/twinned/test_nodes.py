@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from ctxmgr import Binding, Client, ConflictError, Context, NotFoundError, SyncPolicy, UploadPolicy
+from ctxmgr import Binding, Client, ConflictError, Context, NotFoundError, SyncPolicy, SyncProgress, UploadPolicy
+from ctxmgr.engine.content.chunks import PackWriter
 from tests.support.gates import Gate
+from tests.support.scripted import PATIENCE
 
 from .called import Called
 from .services import HERE
@@ -57,21 +60,57 @@ class TestWhoAsks:
         page = controller.files.list(project)
         assert [file.path for file in page.files] == ["/a.txt"]
 
-    def test_progress_is_told_to_who_waits(
+    def test_what_the_sync_leaves_out_is_chosen_by_who_asks(
+        self, local: Client, controller: Client, project: Context, root: Path
+    ) -> None:
+        session = local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session
+        (root / "a.txt").write_text("one")
+        (root / "a.log").write_text("one")
+        elsewhere = controller.session(session.session_id)
+        planned = elsewhere.context.plan(exclude=["*.log"])
+        assert [(each.path, each.pattern) for each in planned.excluded] == [("a.log", "*.log")]
+        result = elsewhere.context.sync(exclude=["*.log"])
+        assert (result.success, result.files) == (True, 1)
+
+    def test_whether_most_may_be_deleted_is_for_who_asks_to_say(
+        self, local: Client, controller: Client, project: Context, root: Path
+    ) -> None:
+        session = local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session
+        for number in range(20):
+            (root / f"{number}").write_text("x")
+        elsewhere = controller.session(session.session_id)
+        first = elsewhere.context.sync()
+        for number in range(11):
+            (root / f"{number}").unlink()
+        planned = elsewhere.context.plan()
+        refused = elsewhere.context.sync()
+        meant = elsewhere.context.sync(allow_mass_delete=True)
+        assert first.success
+        assert planned.refusal.startswith("[Sync.MassDelete] ")
+        assert refused.error_message.startswith("[Sync.MassDelete] ")
+        assert (meant.success, meant.deleted) == (True, 11)
+
+    def test_who_waits_is_told_how_much_of_what_there_is_to_do_is_done(
         self, local: Client, controller: Client, project: Context, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gate = Gate(monkeypatch)
-        session = local.sessions.create(root=root, bind={"/": project}).session
-        (root / "a.txt").write_text("one")
-        seen: list[int] = []
+        session = local.sessions.create(root=root, bind={"/": Binding(project, BY_HAND)}).session
+        for number in range(3):
+            (root / f"{number}").write_text("four")
+        told = Event()
+        flush = PackWriter.flush
 
-        def watch(progress: object) -> None:
-            seen.append(1)
-            gate.open()
+        def wait_and_flush(writer: PackWriter) -> None:
+            assert told.wait(PATIENCE)
+            flush(writer)
 
+        def watch(progress: SyncProgress) -> None:
+            if progress == SyncProgress(files_total=3, files_done=3, bytes_total=12, bytes_done=12):
+                told.set()
+
+        monkeypatch.setattr(PackWriter, "flush", wait_and_flush)
+        monkeypatch.setattr("ctxmgr.engine.sync.progress.SECONDS_BETWEEN_RECORDS", 0.0)
         result = controller.session(session.session_id).context.sync(progress=watch)
         assert result.success
-        assert seen
 
 
 class TestAttach:
