@@ -13,7 +13,8 @@ from urllib.parse import quote, quote_plus, urlencode
 import attrs
 
 from .argumentnames import naming_arguments
-from .errors import ApiError, ProtocolError, error_for
+from .errors import ApiError, ConnectionFailed, ProtocolError, error_for
+from .filedigests import content_digest, is_intact
 from .patience import MAX_ANSWER, unpacked
 from .results import ContextStatusData
 from .structuring import kind_of, structure_list
@@ -107,12 +108,12 @@ class Answer:
         return "" if self.success else f"[{self.code}] {self.message}"
 
 
-def encode(request: Request, api_key: str, *, credential_in_query: bool = False) -> EncodedRequest:
+def encode(request: Request, api_key: str, *, for_cloud: bool = False) -> EncodedRequest:
     """Write a request down.
 
     Args:
-        credential_in_query: put the credential where AgentBay's cloud looks for it in SyncContext. Elsewhere it
-            belongs in the body, which no access log keeps.
+        for_cloud: put the credential where AgentBay's cloud looks for it in SyncContext, and no header that the cloud
+            does not know. Elsewhere the credential belongs in the body, which no access log keeps.
     """
     timestamp = time.strftime("%Y-%m-%dT%H%%3A%M%%3A%SZ", time.gmtime())
     query = (
@@ -121,15 +122,15 @@ def encode(request: Request, api_key: str, *, credential_in_query: bool = False)
     )
     credential = {"Authorization": f"Bearer {api_key}"}
     form = dict(request.parameters)
-    if credential_in_query:
+    if for_cloud and request.action == "SyncContext":
         query += "&" + urlencode(credential)
     else:
         form |= credential
-    return EncodedRequest(
-        query=query,
-        headers={**_HEADERS, "x-acs-action": request.action},
-        body=urlencode(form, errors="surrogateescape").encode("ascii"),
-    )
+    body = urlencode(form, errors="surrogateescape").encode("ascii")
+    headers = {**_HEADERS, "x-acs-action": request.action}
+    if not for_cloud:
+        headers["content-digest"] = content_digest(body)
+    return EncodedRequest(query, headers, body)
 
 
 def too_large(status: int) -> ProtocolError:
@@ -145,6 +146,7 @@ def read_answer(reply: Reply, *, secret: str = "") -> Answer:
 
     Raises:
         ProtocolError: the answer is not an envelope; the text says what came instead.
+        ConnectionFailed: it was damaged on its way.
     """
     retry_after = reply.headers.get("Retry-After", "")
     if encodings := reply.headers.get("Content-Encoding"):
@@ -153,6 +155,9 @@ def read_answer(reply: Reply, *, secret: str = "") -> Answer:
         except ValueError as error:
             text = f"the answer (HTTP {reply.status}) can't be read: {error}"
             raise ProtocolError(text, http_status=reply.status, retry_after=retry_after) from None
+    # Compared as it was before anything on the way packed it.
+    if not is_intact(reply.body, reply.headers.get("Content-Digest", "")):
+        raise ConnectionFailed("the answer was damaged on its way")
     try:
         document = json.loads(reply.body)
     except (ValueError, RecursionError):

@@ -16,14 +16,14 @@ __all__ = ["delay_after", "retry_after"]
 _BASE = 0.2
 _CAP = 10.0
 _RETRY_AFTER_CAP = 30.0
-_THROTTLED = ("Throttling", "TooManyRequests")
+_NO_EFFECT = ("Throttling", "TooManyRequests", "InvalidRequest.Damaged")
 
 
 def delay_after(outcome: Answer | TransportError, attempt: int, attempts: int, *, idempotent: bool) -> float | None:
     """Return the seconds to wait before sending a request again, or ``None`` to take what came of it.
 
-    A request that was throttled, or that can't have been received, had no effect: any is sent again then. After
-    another failure that may pass, such as a 5xx, only an idempotent one is.
+    A request that was throttled or arrived damaged, or that can't have been received, had no effect: any is sent again
+    then. After another failure that may pass, such as a 5xx, only an idempotent one is.
     ``Retry-After`` (RFC 9110, seconds or a date) is obeyed up to 30 s.
 
     Args:
@@ -32,8 +32,8 @@ def delay_after(outcome: Answer | TransportError, attempt: int, attempts: int, *
         idempotent: whether it does no harm twice.
     """
     if isinstance(outcome, (Answer, ProtocolError)):
-        throttled = outcome.http_status == HTTPStatus.TOO_MANY_REQUESTS or _says_throttled(outcome)
-        repeatable = throttled or (idempotent and outcome.http_status >= 500)
+        untaken = outcome.http_status == HTTPStatus.TOO_MANY_REQUESTS or _had_no_effect(outcome)
+        repeatable = untaken or (idempotent and outcome.http_status >= 500)
         told = outcome.retry_after
     else:
         repeatable, told = idempotent or not outcome.received, ""
@@ -43,8 +43,8 @@ def delay_after(outcome: Answer | TransportError, attempt: int, attempts: int, *
     return max(_backoff(attempt), retry_after(told))
 
 
-def _says_throttled(outcome: Answer | ProtocolError) -> bool:
-    return isinstance(outcome, Answer) and outcome.code.startswith(_THROTTLED)
+def _had_no_effect(outcome: Answer | ProtocolError) -> bool:
+    return isinstance(outcome, Answer) and outcome.code.startswith(_NO_EFFECT)
 
 
 def _backoff(attempt: int) -> float:

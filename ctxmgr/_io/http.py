@@ -63,10 +63,9 @@ class HttpWire:
             TransportError: there was no answer, or it was not the protocol.
         """
         config = self._config
-        credential_in_query = config.is_cloud and request.action == "SyncContext"
-        if credential_in_query:
+        if config.is_cloud and request.action == "SyncContext":
             keep_credentials_out_of_logs()
-        encoded = encode(request, config.api_key, credential_in_query=credential_in_query)
+        encoded = encode(request, config.api_key, for_cloud=config.is_cloud)
         prepared = self._prepare(f"{config.endpoint}/?{encoded.query}", encoded.headers, encoded.body)
         patience = Patience(config.read_timeout + request.timeout, within=request.within)
         waits = min(config.connect_timeout, request.within), min(config.read_timeout + request.timeout, request.within)

@@ -69,8 +69,7 @@ class HttpWire:
         """
         config = self._config
         session = await self._opened()
-        in_query = config.is_cloud and request.action == "SyncContext"
-        encoded = encode(request, config.api_key, credential_in_query=in_query)
+        encoded = encode(request, config.api_key, for_cloud=config.is_cloud)
         answering = config.read_timeout + request.timeout
         timeout = aiohttp.ClientTimeout(
             total=min(config.connect_timeout + answering, request.within),

@@ -13,6 +13,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ctxmgr.filedigests import content_digest
 from ctxmgr.service.http import limits
 from ctxmgr.testing import Service, serve
 
@@ -147,6 +148,16 @@ class TestAnswers:
 
 
 class TestBounds:
+    @pytest.mark.parametrize("path", ["/?Action=GetContext", "/node/hello", "/files/nothing"])
+    def test_a_body_that_was_damaged_is_refused(self, shared: Service, path: str) -> None:
+        headers = {"Content-Digest": content_digest(b"Name=one&AllowCreate=true")}
+        answer = post(shared, path, data=b"Name=ona&AllowCreate=true", headers=headers)
+        assert (answer.status_code, answer.json()["Code"]) == (400, "InvalidRequest.Damaged")
+
+    def test_an_answer_tells_its_digest(self, shared: Service) -> None:
+        answer = post(shared, "/?Action=ListContexts", headers=bearer(shared))
+        assert answer.headers["Content-Digest"] == content_digest(answer.content)
+
     def test_a_body_too_large_is_refused(self, shared: Service) -> None:
         answer = post(shared, "/?Action=ListContexts", data={"Name": "x" * limits.MAX_FORM, **bearer(shared)})
         assert (answer.status_code, answer.json()["Code"]) == (413, "InvalidRequest.TooLarge")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from urllib.parse import parse_qs
 
 import pytest
 
-from ctxmgr import ContextStatusData, NotFoundError, ProtocolError
+from ctxmgr import ConnectionFailed, ContextStatusData, NotFoundError, ProtocolError
+from ctxmgr.filedigests import content_digest
 from ctxmgr.protocol import (
     Answer,
     Reply,
@@ -72,13 +74,20 @@ class TestEncode:
         assert KEY not in encode(REQUEST, KEY).query
 
     def test_the_credential_in_the_query_is_not_in_the_form(self) -> None:
-        encoded = encode(REQUEST, KEY, credential_in_query=True)
+        encoded = encode(Request("SyncContext", {}), KEY, for_cloud=True)
         assert parse_qs(encoded.query)["Authorization"] == [f"Bearer {KEY}"]
         assert KEY.encode() not in encoded.body
 
-    @pytest.mark.parametrize("in_query", [False, True])
-    def test_the_credential_is_not_shown(self, in_query: bool) -> None:
-        assert KEY not in repr(encode(REQUEST, KEY, credential_in_query=in_query))
+    @pytest.mark.parametrize("for_cloud", [False, True])
+    def test_the_credential_is_not_shown(self, for_cloud: bool) -> None:
+        assert KEY not in repr(encode(Request("SyncContext", {}), KEY, for_cloud=for_cloud))
+
+    def test_a_digest_tells_whether_the_form_was_damaged(self) -> None:
+        encoded = encode(REQUEST, KEY)
+        assert encoded.headers["content-digest"] == content_digest(encoded.body)
+
+    def test_the_cloud_gets_no_header_that_it_does_not_know(self) -> None:
+        assert "content-digest" not in encode(REQUEST, KEY, for_cloud=True).headers
 
     def test_a_file_name_that_is_not_unicode_keeps_its_bytes(self) -> None:
         request = Request("SyncContext", {"Path": b"/caf\xe9".decode("utf-8", "surrogateescape")})
@@ -121,6 +130,18 @@ class TestEnvelope:
 
     def test_unknown_members_are_kept(self) -> None:
         assert read(ok(NextToken="abc")).document["NextToken"] == "abc"
+
+    def test_an_answer_that_was_damaged_is_not_believed(self) -> None:
+        sent = json.dumps(ok({"files": 3})).encode()
+        headers = {"Content-Digest": content_digest(sent)}
+        assert read_answer(Reply(200, headers, sent)).success
+        with pytest.raises(ConnectionFailed, match="the answer was damaged on its way"):
+            read_answer(Reply(200, headers, sent.replace(b"3", b"7")))
+
+    def test_an_answer_that_was_packed_on_its_way_is_compared_as_it_was_before(self) -> None:
+        sent = json.dumps(ok()).encode()
+        headers = {"Content-Digest": content_digest(sent), "Content-Encoding": "gzip"}
+        assert read_answer(Reply(200, headers, gzip.compress(sent))).success
 
     def test_the_retry_after_header_is_kept(self) -> None:
         reply = Reply(429, {"Retry-After": "7"}, json.dumps(refused("Throttling")).encode())

@@ -73,8 +73,16 @@ class TestAfterAnswer:
     def test_a_failure_of_the_server_may_have_had_the_effect(self) -> None:
         assert delay(failed(500), idempotent=False) is None
 
-    @pytest.mark.parametrize("answer", [failed(429), failed(200, "Throttling.User"), failed(400, "TooManyRequests")])
-    def test_a_throttled_request_had_no_effect(self, answer: Answer) -> None:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            failed(429),
+            failed(200, "Throttling.User"),
+            failed(400, "TooManyRequests"),
+            failed(400, "InvalidRequest.Damaged"),
+        ],
+    )
+    def test_a_request_that_was_throttled_or_damaged_had_no_effect(self, answer: Answer) -> None:
         assert delay(answer, idempotent=False) is not None
 
     def test_the_last_attempt_is_not_followed_by_another(self) -> None:

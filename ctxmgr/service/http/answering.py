@@ -59,7 +59,6 @@ class HttpAnswer:
     caller: Caller | None = None
     parked: bool = False
     kind: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Answering:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from ctxmgr import nodewire
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import is_intact
 
 from .limits import MAX_FORM, SECONDS_FOR_A_FORM
 from .writing import Receive
@@ -38,14 +40,17 @@ async def read_body(headers: Mapping[str, str], receive: Receive, *, most: int, 
         advice: what to do about a larger one.
 
     Raises:
-        Refused: it is larger, or takes too long.
+        Refused: it is larger, takes too long, or is not the one that its header ``Content-Digest`` is of.
         Gone: the client has gone.
     """
     try:
-        return await asyncio.wait_for(_whole(headers, receive, most, advice), SECONDS_FOR_A_FORM)
+        body = await asyncio.wait_for(_whole(headers, receive, most, advice), SECONDS_FOR_A_FORM)
     except asyncio.TimeoutError:
         problem = f"the body did not come within {SECONDS_FOR_A_FORM:g} s"
         raise Refused(408, ServiceError("InvalidRequest.Timeout", problem)) from None
+    if not is_intact(body, headers.get("content-digest", "")):
+        raise Refused(400, ServiceError(nodewire.DAMAGED, "the request was damaged on the way: send it again"))
+    return body
 
 
 async def _whole(headers: Mapping[str, str], receive: Receive, most: int, advice: str) -> bytes:

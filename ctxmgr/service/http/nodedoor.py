@@ -8,7 +8,6 @@ from functools import partial
 
 from ctxmgr import nodewire
 from ctxmgr.errors import ServiceError
-from ctxmgr.filedigests import content_digest, is_intact
 from ctxmgr.service.api.envelope import failure, new_request_id
 from ctxmgr.service.api.nodes.registry import ANSWERING, CALLS, STORING, WRITING, OpenedCall
 from ctxmgr.service.contextservice import ContextService
@@ -16,14 +15,14 @@ from ctxmgr.service.contextservice import ContextService
 from .access import Caller
 from .accessrecord import AccessRecord
 from .answering import NODE_ANSWER_THREADS, Answering, HttpAnswer
-from .bodies import Gone, Refused, gone, read_body
+from .bodies import Gone, gone, read_body
 from .faults import Dropped
 from .metrics import node_action
 from .outflow import Outlet
 from .parking import Parked
 from .reading import bearer
 from .threads import Threads
-from .writing import Receive, encoded, send_answer, send_head
+from .writing import Receive, encoded, send_answer, send_head, whole
 
 __all__ = ["NodeDoor"]
 
@@ -61,8 +60,6 @@ class NodeDoor:
         key = bearer(headers.get("authorization", ""))
         body = await read_body(headers, receive, most=nodewire.MAX_BODY, advice=_ADVICE)
         record.received = len(body)
-        if not is_intact(body, headers.get("content-digest", "")):
-            raise Refused(400, ServiceError(nodewire.DAMAGED, "the message was damaged on the way: send it again"))
         dropped = await self._interfered(record.action)
         if call in ANSWERING:
             await self._answer_much(call, key, body, send, record, dropped=dropped)
@@ -77,7 +74,7 @@ class NodeDoor:
         if dropped:
             raise Dropped
         _note(record, answer)
-        await send_answer(send, answer.status, answer.body, kind=answer.kind, headers=answer.headers)
+        await send_answer(send, answer.status, answer.body, kind=answer.kind)
 
     async def _answered(self, call: str, key: str, body: bytes, leaving: asyncio.Future[None]) -> HttpAnswer | None:
         answering = self._answering
@@ -103,9 +100,8 @@ class NodeDoor:
             send.release(holding)
             raise Dropped
         _note(record, answer)
-        told = [("content-type", answer.kind), ("content-length", str(len(answer.body))), *answer.headers]
         try:
-            await send_head(send, answer.status, told)
+            await send_head(send, answer.status, whole(answer.body, answer.kind))
         except BaseException:
             send.release(holding)
             raise
@@ -146,8 +142,7 @@ def _made(call: str, opened: OpenedCall, caller: Caller, *, parked: bool = False
     except ServiceError as error:
         return _refusal(error, caller, parked=parked)
     kind = _BYTES if call == nodewire.READ else nodewire.CONTENT_TYPE
-    digest = (("content-digest", content_digest(body)),)
-    return HttpAnswer(200, body, "ok", new_request_id(), caller, parked, kind, digest)
+    return HttpAnswer(200, body, "ok", new_request_id(), caller, parked, kind)
 
 
 def _refusal(error: ServiceError, caller: Caller | None = None, *, parked: bool = False) -> HttpAnswer:

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from ctxmgr.errors import ServiceError
+from ctxmgr.filedigests import content_digest
 from ctxmgr.service.api.envelope import failure, new_request_id
 
-__all__ = ["JSON", "Receive", "Scope", "Send", "encoded", "refusal", "send_answer", "send_head"]
+__all__ = ["JSON", "Receive", "Scope", "Send", "encoded", "refusal", "send_answer", "send_head", "whole"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,9 +42,14 @@ async def send_head(send: Send, status: int, headers: Iterable[tuple[str, str]])
     await send({"type": "http.response.start", "status": status, "headers": pairs})
 
 
+def whole(body: bytes, kind: str) -> list[tuple[str, str]]:
+    """Return the headers of a body that is there as a whole."""
+    return [("content-type", kind), ("content-length", str(len(body))), ("content-digest", content_digest(body))]
+
+
 async def send_answer(
     send: Send, status: int, body: bytes, *, kind: str = JSON, headers: Iterable[tuple[str, str]] = ()
 ) -> None:
     """Send a whole answer."""
-    await send_head(send, status, [("content-type", kind), ("content-length", str(len(body))), *headers])
+    await send_head(send, status, [*whole(body, kind), *headers])
     await send({"type": "http.response.body", "body": body})
