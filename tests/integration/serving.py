@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.scripted import PATIENCE
 
-__all__ = ["Serving", "environment_with", "serving"]
+__all__ = ["Serving", "environment_with", "serve_command", "serving"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -42,11 +42,10 @@ class Serving:
 def serving(folder: Path, *arguments: str | Path, port: int = 0, **environment: str) -> Iterator[Serving]:
     """Run a server of a data folder for the time of a ``with`` statement; it is killed at the end."""
     log = Path(f"{folder}.log")
-    command = [sys.executable, "-m", "ctxmgr", "serve", "--data", str(folder), "--port", str(port)]
     with (
         log.open("a") as errors,
         subprocess.Popen(
-            [*command, *map(str, arguments)],
+            serve_command(folder, *arguments, port=port),
             env=environment_with(**environment),
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -60,6 +59,12 @@ def serving(folder: Path, *arguments: str | Path, port: int = 0, **environment: 
             yield Serving(process, address, log)
         finally:
             process.kill()
+
+
+def serve_command(folder: Path, *arguments: str | Path, port: int = 0) -> list[str]:
+    """Return the command that serves a data folder."""
+    command = [sys.executable, "-m", "ctxmgr", "serve", "--data", str(folder), "--port", str(port)]
+    return [*command, *map(str, arguments)]
 
 
 def environment_with(**more: str) -> dict[str, str]:
