@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,29 +10,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import attrs
 import pytest
-import trustme
 
-from ctxmgr import Client, ContextStatusData, DataFolderError, Session, nodewire
+from ctxmgr import Client, ContextStatusData, DataFolderError, Session
 from ctxmgr.engine.workspace import state
-from ctxmgr.node import door
 from ctxmgr.node import node as nodes
-from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.testing import Service, serve
 from tests.integration.serving import environment_with, serving
 from tests.support.gates import Gate
-from tests.support.scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedServer
+from tests.support.scripted import PATIENCE
 from tests.unit.test_forks import Child
 
 LEASE = 0.5
 """Seconds: long enough for a node to be heard of, short enough to wait for."""
-SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "40"))
-"""Through a proxy that damages: more of them find rarer cases."""
 
 NODE = """
 import os, sys, threading
@@ -297,84 +288,3 @@ class TestFolderOfTheNode:
         with pytest.raises(DataFolderError, match="CTXMGR_HOME"):
             client.sessions.create(root, {"/": context})
         assert list(client.sessions.iter()) == []
-
-
-class DamagingProxy:
-    """Hands on what comes, and cuts, loses or damages every few messages of nodes, either way.
-
-    Attributes:
-        done: how many it has cut, lost or damaged.
-    """
-
-    def __init__(self, service: Service, server: ScriptedServer) -> None:
-        self._behind = urlsplit(service.endpoint).netloc
-        self._random = random.Random(7)
-        self.done = 0
-        for action in ACTIONS:
-            server.script(action, self._handed_on)
-        for call in nodewire.CALLS:
-            server.script(f"/node/{call}", self._damaged)
-
-    def _damaged(self, request: Recorded) -> Raw | Dropped:
-        how = self._random.choice(["ask", "answer", "lose the question", "lose the answer", *[""] * 12])
-        self.done += bool(how)
-        if how == "lose the question":
-            return Dropped()
-        answer = self._handed_on(attrs.evolve(request, body=self._flipped(request.body, how == "ask")))
-        if how == "lose the answer":
-            return Dropped(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answer.body[:500])
-        return attrs.evolve(answer, body=self._flipped(answer.body, how == "answer"))
-
-    def _handed_on(self, request: Recorded) -> Raw:
-        connection = HTTPConnection(self._behind, timeout=2 * PATIENCE)
-        try:
-            connection.request(request.method, request.target, request.body, dict(request.headers))
-            answer = connection.getresponse()
-            framing = {"connection", "content-length", "transfer-encoding"}
-            headers = {name: value for name, value in answer.getheaders() if name.lower() not in framing}
-            return Raw(answer.read(), answer.status, headers)
-        finally:
-            connection.close()
-
-    def _flipped(self, content: bytes, flips: bool) -> bytes:
-        if not flips or not content:
-            return content
-        flipped = bytearray(content)
-        flipped[self._random.randrange(len(content))] ^= 1 << self._random.randrange(8)
-        return bytes(flipped)
-
-
-class TestWayThere:
-    @pytest.mark.slow
-    def test_a_proxy_that_cuts_and_damages_costs_time_alone(
-        self, service: Service, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
-    ) -> None:
-        service.service._runtime.leases.seconds = 30.0
-        monkeypatch.setattr(door, "_LONGEST_PAUSE", 0.002)
-        proxy = DamagingProxy(service, server)
-        with Client(endpoint=server.url, api_key=service.api_key) as client:
-            session = session_at(client, root)
-            for number in range(SYNCS):
-                (root / f"{number % 7}.txt").write_text(f"{number}" * 1000)
-                (root / f"{(number + 3) % 7}.txt").unlink(missing_ok=True)
-                session.context.sync().raise_for_error()
-                assert names(client) == sorted(os.listdir(root))
-        (tmp_path / "restored").mkdir()
-        with service.client() as direct:
-            session_at(direct, tmp_path / "restored")
-        assert {file.name: file.read_text() for file in (tmp_path / "restored").iterdir()} == {
-            file.name: file.read_text() for file in root.iterdir()
-        }
-        assert proxy.done > SYNCS
-
-    def test_tls_with_a_certificate_of_ones_own_is_trusted_where_the_client_says_so(
-        self, root: Path, tmp_path: Path
-    ) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
-        chain, key, trusted = (tmp_path / name for name in ("chain.pem", "key.pem", "ca.pem"))
-        certificate.cert_chain_pems[0].write_to_path(str(chain))
-        certificate.private_key_pem.write_to_path(str(key))
-        authority.cert_pem.write_to_path(str(trusted))
-        with serve(tls=(chain, key)) as service, service.client(verify=str(trusted)) as client:
-            assert session_at(client, root).context.sync().raise_for_error().files == 1

@@ -1,0 +1,177 @@
+"""What may stand between a node and its service, and damage, cut, bound or encrypt what travels: no sync is untrue."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+import trustme
+
+from ctxmgr import Client, ContextSyncResult, CtxmgrError, Session, SessionResult, nodewire, retry
+from ctxmgr.node import door
+from ctxmgr.service.api.registry import ACTIONS
+from ctxmgr.testing import Service, serve
+from tests.support.faultyline import FaultyLine
+from tests.support.scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedServer
+
+SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "20"))
+"""In each direction, through each way that damages: more of them find rarer cases."""
+SEED = int(os.environ.get("CTXMGR_TEST_SEED", "1"))
+ATTEMPTS = 50
+LEASE = 6.0
+IDLE = 3.0
+
+_Result = TypeVar("_Result", ContextSyncResult, SessionResult)
+Way = Callable[[Service], str]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTXMGR_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serve(lease=LEASE) as service:
+        yield service
+
+
+class MessageDamage:
+    """Hands on what comes, and loses, cuts or damages every few messages, either way: nodes' messages alone."""
+
+    def __init__(self, service: Service, server: ScriptedServer) -> None:
+        self._behind = urlsplit(service.endpoint).netloc
+        self._random = random.Random(SEED)
+        self.done = 0
+        for action in ACTIONS:
+            server.script(action, self._handed_on)
+        for call in nodewire.CALLS:
+            server.script(f"/node/{call}", self._damaged)
+
+    def _damaged(self, request: Recorded) -> Raw | Dropped:
+        how = self._random.choice(["ask", "answer", "lose the question", "lose the answer", *[""] * 12])
+        self.done += bool(how)
+        if how == "lose the question":
+            return Dropped()
+        answer = self._handed_on(attrs.evolve(request, body=self._flipped(request.body, how == "ask")))
+        if how == "lose the answer":
+            return Dropped(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answer.body[:500])
+        return attrs.evolve(answer, body=self._flipped(answer.body, how == "answer"))
+
+    def _handed_on(self, request: Recorded) -> Raw:
+        connection = HTTPConnection(self._behind, timeout=2 * PATIENCE)
+        try:
+            connection.request(request.method, request.target, request.body, dict(request.headers))
+            answer = connection.getresponse()
+            framing = {"connection", "content-length", "transfer-encoding"}
+            headers = {name: value for name, value in answer.getheaders() if name.lower() not in framing}
+            return Raw(answer.read(), answer.status, headers)
+        finally:
+            connection.close()
+
+    def _flipped(self, content: bytes, flips: bool) -> bytes:
+        if not flips or not content:
+            return content
+        flipped = bytearray(content)
+        flipped[self._random.randrange(len(content))] ^= 1 << self._random.randrange(8)
+        return bytes(flipped)
+
+
+@pytest.fixture(params=["messages", "line"])
+def faulty(request: pytest.FixtureRequest, service: Service, server: ScriptedServer) -> Iterator[tuple[str, object]]:
+    """Where a client reaches the service by a way that damages: the URL, and what counts the faults."""
+    if request.param == "messages":
+        damage = MessageDamage(service, server)
+        yield server.url, lambda: damage.done
+        return
+    port = urlsplit(service.endpoint).port or 0
+    with FaultyLine(port, one_in=30, idle_seconds=IDLE, seed=SEED) as line:
+        yield line.url, lambda: sum(line.faults.values())
+        print(line.faults)
+
+
+class Insistence:
+    """Does things until they succeed.
+
+    Attributes:
+        failures: what was told of those that did not.
+    """
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def __call__(self, do: Callable[[], _Result]) -> _Result:
+        for _ in range(ATTEMPTS):
+            try:
+                result = do()
+            except CtxmgrError as error:
+                self.failures.append(str(error))
+                continue
+            if result.success:
+                return result
+            self.failures.append(result.error_message)
+        raise AssertionError(f"{ATTEMPTS} times in vain: {self.failures[-ATTEMPTS:]}")
+
+
+def session_at(client: Client, folder: Path) -> Session:
+    return client.sessions.create(folder, {"/": client.contexts.get("project", create=True).context}).session
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 20 * SYNCS)
+def test_a_way_that_cuts_holds_back_and_damages_costs_time_alone(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faulty: tuple[str, Callable[[], int]]
+) -> None:
+    url, faults = faulty
+    monkeypatch.setattr(door, "_LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(retry, "_BASE", 0.002)
+    noise = random.Random(SEED)
+    insist = Insistence()
+    here, there = tmp_path / "here", tmp_path / "there"
+    with ExitStack() as opened:
+        direct = opened.enter_context(service.client())
+        project = direct.contexts.create("project").context
+        clients = [opened.enter_context(Client(endpoint=url, api_key=service.api_key)) for _ in range(2)]
+        here.mkdir()
+        there.mkdir()
+        sender = insist(lambda: clients[0].sessions.create(here, {"/": project})).session
+        receiver = insist(lambda: clients[1].sessions.create(there, {"/": project})).session
+        for number in range(SYNCS):
+            size = noise.randrange(600_000 if number % 10 == 5 else 40_000)
+            (here / f"{number % 7}").write_bytes(noise.randbytes(size))
+            (here / f"{(number + 3) % 7}").unlink(missing_ok=True)
+            insist(lambda: sender.context.sync(retry_interval=20))
+            fresh = tmp_path / "read" / str(number)
+            fresh.mkdir(parents=True)
+            direct.sessions.create(fresh, {"/": project}).raise_for_error()
+            assert held(fresh) == held(here), number
+            insist(lambda: receiver.context.sync(mode="download", retry_interval=20))
+            assert held(there) == held(here), number
+        print(f"{2 * SYNCS} syncs, {faults()} faults, {len(insist.failures)} failures: {insist.failures}")
+    assert faults() > SYNCS
+
+
+def test_tls_with_a_certificate_of_ones_own_is_trusted_where_the_client_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key, trusted = (tmp_path / name for name in ("chain.pem", "key.pem", "ca.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(chain))
+    certificate.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(trusted))
+    with serve(tls=(chain, key)) as service, service.client(verify=str(trusted)) as client:
+        assert session_at(client, folder).context.sync().raise_for_error().files == 1
