@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,13 +39,19 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str | Path, port: int = 0, **environment: str) -> Iterator[Serving]:
-    """Run a server of a data folder for the time of a ``with`` statement; it is killed at the end."""
+def serving(
+    folder: Path, *arguments: str | Path, port: int = 0, by: Sequence[str] = (), **environment: str
+) -> Iterator[Serving]:
+    """Run a server of a data folder for the time of a ``with`` statement; it is killed at the end.
+
+    Args:
+        by: a command that runs it, and is it then.
+    """
     log = Path(f"{folder}.log")
     with (
         log.open("a") as errors,
         subprocess.Popen(
-            serve_command(folder, *arguments, port=port),
+            [*by, *serve_command(folder, *arguments, port=port)],
             env=environment_with(**environment),
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -1,12 +1,8 @@
-"""Directories kept by processes elsewhere, many at once and a real one: what they are told is true."""
+"""Directories kept by processes elsewhere, many at once: what they are told is true."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -62,48 +58,3 @@ def test_fifty_nodes_at_once_are_all_told_the_truth(server: Serving, tmp_path: P
     threads_used, memory = (int(re.findall(rf"{name}:\s+(\d+)", status)[0]) for name in ("Threads", "VmHWM"))
     assert threads_used <= MOST_THREADS
     assert memory * 1024 <= MOST_MEMORY
-
-
-def described(directory: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a tree holds: of each path its mode, and of what is no directory also its time and content."""
-    found: dict[str, tuple[object, ...]] = {}
-    for path in directory.rglob("*"):
-        status, name = path.lstat(), str(path.relative_to(directory))
-        if path.is_symlink():
-            found[name] = ("link", os.readlink(path))
-        elif path.is_dir():
-            found[name] = ("directory", status.st_mode)
-        else:
-            found[name] = (status.st_mode, status.st_mtime_ns, path.read_bytes())
-    return found
-
-
-def test_a_real_tree_goes_up_from_one_place_and_comes_down_in_another(server: Serving, tmp_path: Path) -> None:
-    tree, back = tmp_path / "tree", tmp_path / "back"
-    shutil.copytree(Path(sysconfig.get_paths()["purelib"]) / "requests", tree / "requests", symlinks=True)
-    shutil.copytree(Path(sysconfig.get_paths()["purelib"]) / "attrs", tree / "attrs", symlinks=True)
-    (tree / "empty" / "deep").mkdir(parents=True)
-    (tree / "closed").mkdir()
-    (tree / "closed" / "file").write_text("in a directory that nobody writes to")
-    (tree / "closed").chmod(0o500)
-    (tree / "dangling").symlink_to("nowhere")
-    (tree / "to a directory").symlink_to("requests")
-    (tree / ("n" * 255)).write_text("a long name")
-    (tree / os.fsdecode(b"\xff\xfe")).write_text("a name that is not UTF-8")
-    (tree / "setuid").write_text("#!/bin/sh\n")
-    (tree / "setuid").chmod(0o4751)
-    os.utime(tree / "setuid", ns=(1, 1_234_567_890_123_456_789))
-    (tree / "large").write_bytes(os.urandom(20_000_000))
-    try:
-        with Client(endpoint=server.address, api_key=KEY) as client:
-            context = client.contexts.create("real").context
-            client.sessions.create(tree, {"/": context}).session.context.sync().raise_for_error()
-        back.mkdir()
-        with Client(endpoint=server.address, api_key=KEY) as client:
-            client.sessions.create(back, {"/": client.contexts.get("real").context}).raise_for_error()
-        assert described(back) == described(tree)
-        compared = subprocess.run(["diff", "-r", "--no-dereference", tree, back], capture_output=True, check=False)
-        assert compared.stdout == b""
-    finally:
-        for directory in (tree, back):
-            (directory / "closed").chmod(0o700)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 import requests
 
 from ctxmgr import nodewire
 from ctxmgr.filedigests import content_digest
+from ctxmgr.service.api.nodes.sessions import watch_take
 from ctxmgr.testing import Service
 
 from .asking import PATIENCE, Asker, Waiting, connect, entries, until
 from .nodeasking import SpeakingNode, TakingInBackground, file_of, refused, refusing
 
 A = file_of(b"content")
+MIB = 1 << 20
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds, its service's among them."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class TestDoor:
@@ -145,12 +155,22 @@ class TestTake:
     def test_an_id_that_is_none_is_refused(self, asker: Asker, node_id: str) -> None:
         assert refused(SpeakingNode(asker), nodewire.Take(node_id, "h", 1)).code == "InvalidParameter.Malformed"
 
+    def test_a_take_is_answered_before_a_proxy_that_ends_requests_after_30_seconds_would(
+        self, ctxmgr_service: Service, node: SpeakingNode
+    ) -> None:
+        runtime = ctxmgr_service.service._runtime
+        runtime.leases.seconds = 3600.0
+        assert node.say(nodewire.Hello(), nodewire.Welcome).wait_ms <= 20_000
+        watch = watch_take(runtime, "local", nodewire.Take(node.id, "h", 1, 3_600_000))
+        assert watch is not None
+        assert watch.timeout <= 20.0
+
     def test_two_thousand_nodes_wait_without_a_thread_each(
         self, ctxmgr_service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ctxmgr.service.api.nodes.sessions.LONGEST_WAIT_SECONDS", 300.0)
         ctxmgr_service.service._runtime.leases.seconds = 900.0
-        before = threading.active_count()
+        before, memory = threading.active_count(), resident()
         parked = "ctxmgr_parked_requests 2000.0"
         connections: list[socket.socket] = []
         try:
@@ -166,6 +186,8 @@ class TestTake:
             until(lambda: parked in requests.get(numbers, timeout=PATIENCE).text)
             # One looks after all leases.
             assert threading.active_count() - before <= 1
+            print(f"{(resident() - memory) / MIB:.0f} MiB for 2,000 nodes that wait")
+            assert resident() - memory < 128 * MIB
             with Asker(ctxmgr_service.endpoint, ctxmgr_service.api_key) as asker:
                 assert asker.ask("ListContexts")["Success"]
         finally:

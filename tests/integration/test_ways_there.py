@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from ctxmgr import Client, ContextSyncResult, CtxmgrError, Session, SessionResult, nodewire, retry
-from ctxmgr.node import door
+from ctxmgr.node import content, door
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.testing import Service, serve
 from tests.support.faultyline import FaultyLine
@@ -26,6 +26,7 @@ SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "20"))
 """In each direction, through each way that damages: more of them find rarer cases."""
 SEED = int(os.environ.get("CTXMGR_TEST_SEED", "1"))
 ATTEMPTS = 50
+MIB = 1 << 20
 LEASE = 6.0
 IDLE = 3.0
 
@@ -44,27 +45,19 @@ def service() -> Iterator[Service]:
         yield service
 
 
-class MessageDamage:
-    """Hands on what comes, and loses, cuts or damages every few messages, either way: nodes' messages alone."""
+class Passage:
+    """Hands on what comes to a scripted server."""
 
     def __init__(self, service: Service, server: ScriptedServer) -> None:
         self._behind = urlsplit(service.endpoint).netloc
-        self._random = random.Random(SEED)
-        self.done = 0
         for action in ACTIONS:
             server.script(action, self._handed_on)
         for call in nodewire.CALLS:
-            server.script(f"/node/{call}", self._damaged)
+            server.script(f"/node/{call}", self._told)
 
-    def _damaged(self, request: Recorded) -> Raw | Dropped:
-        how = self._random.choice(["ask", "answer", "lose the question", "lose the answer", *[""] * 12])
-        self.done += bool(how)
-        if how == "lose the question":
-            return Dropped()
-        answer = self._handed_on(attrs.evolve(request, body=self._flipped(request.body, how == "ask")))
-        if how == "lose the answer":
-            return Dropped(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answer.body[:500])
-        return attrs.evolve(answer, body=self._flipped(answer.body, how == "answer"))
+    def _told(self, request: Recorded) -> Raw | Dropped:
+        """Hand on a message of a node."""
+        return self._handed_on(request)
 
     def _handed_on(self, request: Recorded) -> Raw:
         connection = HTTPConnection(self._behind, timeout=2 * PATIENCE)
@@ -77,12 +70,58 @@ class MessageDamage:
         finally:
             connection.close()
 
+
+class MessageDamage(Passage):
+    """Loses, cuts or damages every few messages of nodes, either way.
+
+    Attributes:
+        done: how many.
+    """
+
+    def __init__(self, service: Service, server: ScriptedServer) -> None:
+        super().__init__(service, server)
+        self._random = random.Random(SEED)
+        self.done = 0
+
+    def _told(self, request: Recorded) -> Raw | Dropped:
+        how = self._random.choice(["ask", "answer", "lose the question", "lose the answer", *[""] * 12])
+        self.done += bool(how)
+        if how == "lose the question":
+            return Dropped()
+        answer = self._handed_on(attrs.evolve(request, body=self._flipped(request.body, how == "ask")))
+        if how == "lose the answer":
+            return Dropped(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answer.body[:500])
+        return attrs.evolve(answer, body=self._flipped(answer.body, how == "answer"))
+
     def _flipped(self, content: bytes, flips: bool) -> bytes:
         if not flips or not content:
             return content
         flipped = bytearray(content)
         flipped[self._random.randrange(len(content))] ^= 1 << self._random.randrange(8)
         return bytes(flipped)
+
+
+class LimitingPassage(Passage):
+    """Refuses bodies of more than 1 MiB, as nginx does, and cuts answers that are as large as a slow line's may not be.
+
+    Attributes:
+        largest: the largest body that came.
+        cut: how many answers were cut.
+    """
+
+    def __init__(self, service: Service, server: ScriptedServer) -> None:
+        super().__init__(service, server)
+        self.largest = self.cut = 0
+
+    def _told(self, request: Recorded) -> Raw | Dropped:
+        self.largest = max(self.largest, len(request.body))
+        if len(request.body) > MIB:
+            return Raw(b"<h1>413 Request Entity Too Large</h1>", 413, {"Content-Type": "text/html"})
+        answer = self._handed_on(request)
+        if len(answer.body) <= MIB:
+            return answer
+        self.cut += 1
+        return Dropped(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer.body), answer.body[:MIB]))
 
 
 @pytest.fixture(params=["messages", "line"])
@@ -161,6 +200,31 @@ def test_a_way_that_cuts_holds_back_and_damages_costs_time_alone(
             assert held(there) == held(here), number
         print(f"{2 * SYNCS} syncs, {faults()} faults, {len(insist.failures)} failures: {insist.failures}")
     assert faults() > SYNCS
+
+
+@pytest.mark.slow
+def test_a_way_that_lets_a_mebibyte_through_at_once_carries_files_packs_and_commits_of_any_size(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
+) -> None:
+    monkeypatch.setattr(content, "_READ_PATIENCE", 0.0)
+    monkeypatch.setattr(door, "_LONGEST_PAUSE", 0.002)
+    passage = LimitingPassage(service, server)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    noise = random.Random(SEED)
+    for number in range(100):
+        (here / f"{number}").write_bytes(noise.randbytes(50_000))
+    for _ in range(6_000):
+        (here / noise.randbytes(100).hex()).write_bytes(noise.randbytes(9))
+    for folder in (here, there):
+        with Client(endpoint=server.url, api_key=service.api_key) as client:
+            session_at(client, folder).context.sync(max_retries=1000).raise_for_error()
+    assert held(there) == held(here)
+    assert passage.largest > 0.8 * MIB
+    assert passage.cut
+    commits = [request for request in server.asked("/node/commit") if b"staged" in request.body]
+    assert any(nodewire.decode(request.body, nodewire.Commit).staged for request in commits)
 
 
 def test_tls_with_a_certificate_of_ones_own_is_trusted_where_the_client_says_so(tmp_path: Path) -> None:
