@@ -63,6 +63,10 @@ class HttpContentStore:
                 found |= {digest: Located(*place) for digest, *place in told}
         return found
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        found = self.locate(digests)
+        return {place.pack for place in found.values()} if len(found) == len(set(digests)) else None
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         found: list[memoryview] = []
         with _told("stored content can't be read"):

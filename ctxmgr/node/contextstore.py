@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -88,6 +88,14 @@ class HttpContextStore:
             if not asked.after < page.next_after:
                 raise _unfit("the pages of what a workspace uploaded do not go on")
             asked = msgspec.structs.replace(asked, after=page.next_after)
+
+    def key(self, context_id: str, revision: int) -> str:
+        return ""
+
+    def is_unchanged(
+        self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]
+    ) -> bool:
+        return False
 
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
         return self._door.call(nodewire.Held(context_id, list(paths)), nodewire.Truth).value

@@ -170,6 +170,9 @@ class _Kept:
     def locate(self, digests: Iterable[bytes]) -> dict[bytes, Located]:
         return {}
 
+    def holders(self, digests: Iterable[bytes]) -> set[str] | None:
+        return None
+
     def read(self, places: Iterable[Located]) -> list[memoryview]:
         return []
 

@@ -39,5 +39,8 @@ class MemoryContent:
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return {digest: self.chunks[digest] for digest in digests if digest in self.chunks}
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        return None if self.missing(digests) else {place.pack for place in self.locate(digests).values()}
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         return self.packs.read_chunks(places)

@@ -48,6 +48,8 @@ class PackWriter:
         self._pack_size = pack_size
         self._compressor = Compressor()
         self._seen: set[bytes] = set()
+        self._found: set[bytes] = set()
+        self._packs: set[str] = set()
         self._asked: dict[bytes, bytes] = {}
         self._asked_bytes = 0
         self._rows: list[ChunkRow] = []
@@ -58,6 +60,12 @@ class PackWriter:
     def added(self) -> Set[bytes]:
         """The digests of all chunks that were added: after `flush`, those that are known to be stored."""
         return self._seen
+
+    def packs(self, digests: Set[bytes] = frozenset()) -> frozenset[str] | None:
+        """Return the packs that hold, after `flush`, what was added, and some others; None if one is not stored."""
+        others = (digests - self._seen) | self._found
+        holders = self._content.holders(others) if others else set()
+        return None if holders is None else frozenset(self._packs | holders)
 
     def add(self, data: bytes | memoryview) -> bytes:
         """Store a chunk unless it is stored already.
@@ -101,6 +109,8 @@ class PackWriter:
                 self._rows.append((digest, self._size, len(stored), len(data)))
                 self._parts.append(stored)
                 self._size += len(stored)
+            else:
+                self._found.add(digest)
             del self._asked[digest]
             self._asked_bytes -= len(data)
 
@@ -108,6 +118,7 @@ class PackWriter:
         if not self._rows:
             return
         pack = seal(self._parts, self._rows)
+        self._packs.add(pack.name)
         self._rows = []
         self._parts = []
         self._size = 0

@@ -38,6 +38,9 @@ class ContentStore(Protocol):
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         """Return where chunks lie; those that are not stored are left out."""
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        """Return the packs that chunks lie in; None if one of them is not stored."""
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         """Read chunks as they are stored, compressed or not, in the order given.
 

@@ -66,6 +66,9 @@ class ThrottledContent:
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return self._content.locate(digests)
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        return self._content.holders(digests)
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         self._bucket.take(sum(place.stored for place in places))
         return self._content.read(places)

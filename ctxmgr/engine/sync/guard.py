@@ -13,7 +13,7 @@ from ctxmgr.errors import ServiceError
 from .place import Place
 from .projection import View
 
-__all__ = ["check_plan"]
+__all__ = ["FEW", "check_plan"]
 
 FEW: Final = 10
 """Deletions that no guard stops, however little there is."""

@@ -59,6 +59,7 @@ def outcome_of(
     deleted: int,
     monitor: Monitor,
     conflicts: Conflicts,
+    same: int = 0,
 ) -> Outcome:
     """Return what a task that carries out a plan has done.
 
@@ -70,6 +71,7 @@ def outcome_of(
         deleted: how many paths are deleted.
         monitor: has counted the progress.
         conflicts: those of all attempts.
+        same: files and links that were not planned, because they are as they were.
     """
     files, size = volume_of(moved)
     return Outcome(
@@ -77,7 +79,7 @@ def outcome_of(
         files=files,
         deleted=deleted,
         bytes=size,
-        unchanged=planned.plan.unchanged,
+        unchanged=planned.plan.unchanged + same,
         skipped=json.dumps(skipped_of(found, planned)),
         nothing_to_sync=not moved and not deleted,
         progress=replace(monitor.progress),

@@ -39,6 +39,18 @@ class Place:
     ignores: Ignores = field(default_factory=Ignores)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Where in the context that lies which is synced."""
+        return self.policy.origins or (self.mount,)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of the workspace is synced with all that lies at one path, and each file as it is."""
+        policy = self.policy
+        unchanged = policy.extract is None and not policy.archive and len(self.paths) == 1
+        return unchanged and self.selection is None
+
+    @property
     def listed(self) -> Selection | None:
         """What the white lists select, as far as it lies in the part."""
         return Part(self.part, self.white_listed) if self.part else self.white_listed

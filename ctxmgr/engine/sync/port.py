@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ctxmgr.engine.content.store import ContentStore
@@ -84,6 +84,29 @@ class ContextStore(Protocol):
 
         Returns:
             by path relative to the given one, the entry that was put last, or None where it was ended.
+        """
+
+    def key(self, context_id: str, revision: int) -> str:
+        """Return what tells a revision from one of the same number that the context had, or may have, in another life.
+
+        Returns:
+            empty where there is no such revision, or it can't be told.
+        """
+
+    def is_unchanged(
+        self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]
+    ) -> bool:
+        """Whether a revision is still the head of a context, and nothing is lost of what it holds below some paths.
+
+        Args:
+            context_id: the context.
+            paths: absolute in the context.
+            revision: the one that may be the head.
+            key: that revision's.
+            packs: those that all the content lies in: one look at each may be enough.
+
+        Raises:
+            ServiceError: ``InvalidContext.NotFound``.
         """
 
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:

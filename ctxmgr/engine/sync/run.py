@@ -32,6 +32,7 @@ from .conflicts import Conflicts, of_plan, origin_stamp
 from .excluded import excluded_of, stays_in_context
 from .guard import check_plan
 from .healing import Healing
+from .narrow import has_nothing_to_download, in_step, upload_narrowly
 from .options import NO_OPTIONS, SyncOptions
 from .outcome import Preview, outcome_of, skipped_of, volume_of
 from .partial import check_known, told_of
@@ -104,7 +105,7 @@ class Syncs:
         Nothing is written, and a sync that runs meanwhile is not waited for.
         """
         place = self._placed(binding.context_id, binding.mount, path, binding.policy, root, options)
-        state = self._state(place)
+        state = self._state(place, load_state(place.state).unpacked())
         found = scan(place.directory, state, selection=place.listed, ignores=place.ignores)
         view = self._view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
@@ -124,8 +125,11 @@ class Syncs:
         place = self._place(task, root)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, self._folder.workspace_journal(place.directory))
-            state = self._state(place)
+            packed = load_state(place.state)
             writer = PackWriter(throttled(self._store.content, place.options.limit, monitor.check))
+            if upload_narrowly(self._store, task, place, packed, writer, monitor):
+                return
+            state = self._state(place, packed.unpacked())
             monitor.expect(0, 0)
             found = scan(
                 place.directory,
@@ -138,15 +142,15 @@ class Syncs:
                 expect=monitor.expect,
             )
             writer.flush()
-            planned, told, revision = self._commit_upload(task, place, state, found, writer, monitor)
+            planned, told, view, revision = self._commit_upload(task, place, state, found, writer, monitor)
             # Success is in the catalog since the line before: after a crash here the next sync finds an older state,
             # and learns from the revisions what was uploaded since.
-            after = advance(planned, found, {}, revision, told)
-            save_state(place.state, with_unselected(after, state, place.selection))
+            after = with_unselected(advance(planned, found, {}, revision, told), state, place.selection)
+            save_state(place.state, in_step(after, self._store, place, view, planned, writer))
 
     def _commit_upload(
         self, task: Task, place: Place, state: WorkspaceState, found: Scan, writer: PackWriter, monitor: Monitor
-    ) -> tuple[Plan, list[str], int]:
+    ) -> tuple[Plan, list[str], View, int]:
         healing = Healing(self._store, place.context_id, place.directory, found, monitor.check)
         while True:
             monitor.check()
@@ -169,7 +173,7 @@ class Syncs:
                 self._store.commit(task, changes, head=view.origins.head, outcome=outcome)
             except HeadMoved:
                 continue
-            return planned, reconciled.told, revision
+            return planned, reconciled.told, view, revision
 
     def _repacked(self, planned: Plan, view: View, place: Place, writer: PackWriter, monitor: Monitor) -> Change:
         def pack(members: Manifest) -> Entry:
@@ -184,7 +188,10 @@ class Syncs:
         journal = self._folder.workspace_journal(place.directory)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, journal)
-            state = self._state(place)
+            packed = load_state(place.state)
+            if has_nothing_to_download(self._store, task, place, packed, monitor):
+                return
+            state = self._state(place, packed.unpacked())
             found = scan(
                 place.directory,
                 state,
@@ -196,15 +203,15 @@ class Syncs:
             if not found.manifest:
                 # Who downloads into an empty directory wants the files, not the news that they were deleted there.
                 state = with_unselected(WorkspaceState(told=state.told), state, place.selection)
-            reconciled, revision = self._commit_losers(task, place, state, found, monitor)
+            reconciled, view, revision = self._commit_losers(task, place, state, found, monitor)
             planned = reconciled.plan
             monitor.expect(*volume_of(planned.write))
             reader = BlobReader(throttled(self._store.content, place.options.limit, monitor.check))
             written = apply(place.directory, planned, found, reader, progress=monitor.step, journal=journal)
             # A crash before this line leaves an older state, from which the next plan finds what was written as
             # changed on both sides to the same.
-            after = advance(planned, found, written, revision, reconciled.told)
-            save_state(place.state, with_unselected(after, state, place.selection))
+            after = with_unselected(advance(planned, found, written, revision, reconciled.told), state, place.selection)
+            save_state(place.state, in_step(after, self._store, place, view, planned))
             outcome = outcome_of(
                 reconciled, found, revision, planned.write, len(planned.remove), monitor, task.conflicts
             )
@@ -212,7 +219,7 @@ class Syncs:
 
     def _commit_losers(
         self, task: Task, place: Place, state: WorkspaceState, found: Scan, monitor: Monitor
-    ) -> tuple[Reconciled, int]:
+    ) -> tuple[Reconciled, View, int]:
         """Plan a download, and put the local versions that it replaces into the context's history before they go."""
         while True:
             monitor.check()
@@ -226,7 +233,7 @@ class Syncs:
             self._check(replace(task, conflicts=met), place, reconciled, view, found, state)
             if not planned.losers:
                 task.conflicts.add(conflicts)
-                return reconciled, head
+                return reconciled, view, head
             writer = PackWriter(throttled(self._store.content, place.options.limit, monitor.check))
             losers = planned.losers
             store_files(place.directory, found, losers, writer, progress=lambda files, size: monitor.check())
@@ -239,7 +246,7 @@ class Syncs:
             except HeadMoved:
                 continue
             task.conflicts.add(conflicts)
-            return reconciled, head + 2
+            return reconciled, view, head + 2
 
     def _check(
         self, task: Task, place: Place, planned: Reconciled, view: View, found: Scan, known: WorkspaceState
@@ -274,13 +281,12 @@ class Syncs:
         ignores = Ignores(options.exclude)
         return Place(context_id, mount, policy, directory, state, part, white_listed, options, ignores)
 
-    def _state(self, place: Place) -> WorkspaceState:
-        """Load what the workspace had at its last sync, also when that ended between its commit and this file."""
-        state = load_state(place.state)
+    def _state(self, place: Place, state: WorkspaceState) -> WorkspaceState:
+        """Complete what the workspace had at its last sync, if that ended between its commit and its state's file."""
         if not state.revision:
             # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
             return state
-        for origin in reversed(place.policy.origins or (place.mount,)):
+        for origin in reversed(place.paths):
             uploaded = self._store.uploaded_since(
                 place.context_id, origin, workspace=place.state.stem, revision=state.revision
             )
@@ -293,7 +299,7 @@ class Syncs:
         return state
 
     def _view(self, place: Place, check: Callable[[], None], healing: Healing | None = None) -> View:
-        origins = self._store.origins(place.context_id, place.policy.origins or (place.mount,))
+        origins = self._store.origins(place.context_id, place.paths)
         if healing is not None:
             # Before the archives among them are read.
             healing.ensure_head(origins)
@@ -337,5 +343,5 @@ class Syncs:
             part.includes(path)
             for path in chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files)
         ):
-            check_known(self._store, place.context_id, place.policy.origins or (place.mount,), place.part)
+            check_known(self._store, place.context_id, place.paths, place.part)
         return told_of(part, planned, view, mode=side)

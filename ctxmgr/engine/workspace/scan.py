@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -32,9 +32,9 @@ from ctxmgr.oserrors import described
 
 from .dirfd import Tree
 from .ingest import OnProgress, ingest
-from .state import WorkspaceState
+from .state import Known, WorkspaceState
 
-__all__ = ["LINK_MODE", "TICK_NS", "OnProgress", "Scan", "scan", "store_files"]
+__all__ = ["LINK_MODE", "TICK_NS", "OnProgress", "Scan", "Walk", "scan", "store_files"]
 
 TICK_NS: Final = 20_000_000
 """Nanoseconds within which a file system may give two writes the same time; the coarsest kernel tick is 10 ms."""
@@ -96,25 +96,13 @@ def scan(
         WorkspaceChanged: something changed its kind during the scan; scan again.
         ContentError: content can't be stored.
     """
-    found = Scan()
     ignores = Ignores() if ignores is None else ignores
     with Tree(os.fsencode(root)) as tree:
-        walk = _Walk(tree, known, found, ignores, sweep=sweep, selection=selection)
+        walk = Walk(tree, known.files, ignores, sweep=sweep, selection=selection)
         walk.run(progress)
-        if expect is not None:
-            expect(
-                len(walk.stale) + len(walk.recent),
-                sum(found.fingerprints[path].size for path in chain(walk.stale, walk.recent)),
-            )
-        for path in walk.stale:
-            _read(tree, path, writer, found, progress)
-        if walk.recent:
-            # One wait serves them all: whatever is written from then on gets a later time than what was written before.
-            _wait_a_tick(max(found.fingerprints[path].ctime_ns for path in walk.recent))
-            for path in walk.recent:
-                _read(tree, path, writer, found, progress)
-    ignores.trust(found.manifest)
-    return found
+        walk.read(writer, progress, expect)
+    ignores.trust(walk.found.manifest)
+    return walk.found
 
 
 def store_files(
@@ -148,34 +136,33 @@ def store_files(
     return stored
 
 
-class _Walk:
+class Walk:
     """Looks once at everything in a workspace.
 
     Attributes:
-        stale: the files that have to be read.
-        recent: those that have to be read and were changed just now.
+        found: what it has seen.
     """
 
     def __init__(
         self,
         tree: Tree,
-        known: WorkspaceState,
-        found: Scan,
+        known: Mapping[bytes, Known],
         ignores: Ignores,
         *,
         sweep: bool,
         selection: Selection | None,
     ) -> None:
-        self.stale: list[bytes] = []
-        self.recent: list[bytes] = []
+        self.found = Scan()
         self._tree = tree
-        self._known = known.files
-        self._found = found
+        self._known = known
         self._sweep = sweep
         self._selection = selection
         self._ignores = ignores
         self._settled = time.time_ns() - TICK_NS
         self._waiting = [b""]
+        # The files that have to be read; apart from them those of them that were changed just now.
+        self._stale: list[bytes] = []
+        self._recent: list[bytes] = []
 
     def run(self, progress: OnProgress | None) -> None:
         """Fill the scan with all that can be known without reading a file."""
@@ -186,13 +173,24 @@ class _Walk:
             try:
                 self._list(directory, self._tree.directory(directory))
             except WorkspaceGone:
-                self._found.manifest.pop(directory, None)
-                self._found.outside.pop(directory, None)
+                self.found.manifest.pop(directory, None)
+                self.found.outside.pop(directory, None)
+
+    def read(self, writer: PackWriter | None, progress: OnProgress | None, expect: OnProgress | None = None) -> None:
+        """Read the files that have to be read."""
+        if expect is not None:
+            sizes = [self.found.fingerprints[path].size for path in chain(self._stale, self._recent)]
+            expect(len(sizes), sum(sizes))
+        for path in self._stale:
+            _read(self._tree, path, writer, self.found, progress)
+        if self._recent:
+            # One wait serves them all: whatever is written from then on gets a later time than what was written before.
+            _wait_a_tick(max(self.found.fingerprints[path].ctime_ns for path in self._recent))
+            for path in self._recent:
+                _read(self._tree, path, writer, self.found, progress)
 
     def _list(self, directory: bytes, descriptor: int) -> None:
         prefix = directory + b"/" if directory else b""
-        known, found, waiting = self._known, self._found, self._waiting
-        manifest, fingerprints = found.manifest, found.fingerprints
         items = _items(directory, descriptor)
         rules = _ignore_file(prefix, descriptor)
         if rules is not None:
@@ -200,25 +198,28 @@ class _Walk:
         everything = self._selection is None and not self._ignores
         for name, status in items if everything else self._selected(prefix, items):
             path = prefix + name
-            before = known.get(path)
-            mode = status.st_mode
-            if name.startswith(TEMPORARY_PREFIX) and is_temporary(name):
-                self._meet_temporary(path, name, mode, descriptor)
-            elif stat.S_ISREG(mode):
-                seen = fingerprint(status)
-                fingerprints[path] = seen
-                if before is not None and before[1] == seen:
-                    manifest[path] = before[0]
-                else:
-                    (self.stale if seen.ctime_ns < self._settled else self.recent).append(path)
-            elif stat.S_ISDIR(mode):
-                entry = Entry(DIRECTORY, stat.S_IMODE(mode))
-                manifest[path] = before[0] if before is not None and before[0] == entry else entry
-                waiting.append(path)
-            elif stat.S_ISLNK(mode):
-                self._meet_link(path, name, status, descriptor)
+            self._meet(path, name, status, self._known.get(path), descriptor)
+
+    def _meet(self, path: bytes, name: bytes, status: os.stat_result, before: Known | None, descriptor: int) -> None:
+        mode = status.st_mode
+        found = self.found
+        if name.startswith(TEMPORARY_PREFIX) and is_temporary(name):
+            self._meet_temporary(path, name, mode, descriptor)
+        elif stat.S_ISREG(mode):
+            seen = fingerprint(status)
+            found.fingerprints[path] = seen
+            if before is not None and before[1] == seen:
+                found.manifest[path] = before[0]
             else:
-                found.skipped.append((path, f"is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}"))
+                (self._stale if seen.ctime_ns < self._settled else self._recent).append(path)
+        elif stat.S_ISDIR(mode):
+            entry = Entry(DIRECTORY, stat.S_IMODE(mode))
+            found.manifest[path] = before[0] if before is not None and before[0] == entry else entry
+            self._waiting.append(path)
+        elif stat.S_ISLNK(mode):
+            self._meet_link(path, name, status, before, descriptor)
+        else:
+            found.skipped.append((path, f"is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}"))
 
     def _selected(
         self, prefix: bytes, items: Iterator[tuple[bytes, os.stat_result]]
@@ -233,23 +234,24 @@ class _Walk:
             if selected or (name.startswith(TEMPORARY_PREFIX) and is_temporary(name)):
                 yield name, status
             elif directory:
-                self._found.outside[path] = Entry(DIRECTORY, stat.S_IMODE(status.st_mode))
+                self.found.outside[path] = Entry(DIRECTORY, stat.S_IMODE(status.st_mode))
                 if not ignored and selection is not None and selection.may_hold(path):
                     self._waiting.append(path)
             else:
-                self._found.outside[path] = None
+                self.found.outside[path] = None
 
     def _meet_temporary(self, path: bytes, name: bytes, mode: int, descriptor: int) -> None:
         if stat.S_ISDIR(mode):
-            self._found.skipped.append((path, "has a name that is kept for temporary files"))
+            self.found.skipped.append((path, "has a name that is kept for temporary files"))
         elif self._sweep:
             # What can't be removed, as in a directory that is read-only again, does no harm: it is never synced.
             with suppress(OSError):
                 os.unlink(name, dir_fd=descriptor)
 
-    def _meet_link(self, path: bytes, name: bytes, status: os.stat_result, descriptor: int) -> None:
+    def _meet_link(
+        self, path: bytes, name: bytes, status: os.stat_result, before: Known | None, descriptor: int
+    ) -> None:
         seen = fingerprint(status)
-        before = self._known.get(path)
         if before is not None and before[1] == seen:
             entry = before[0]
         else:
@@ -261,9 +263,9 @@ class _Walk:
                 raise WorkspaceChanged(path, "is no symbolic link any more") from error
             entry = Entry(LINK, LINK_MODE, seen.mtime_ns, target=target)
             if seen.ctime_ns >= self._settled:
-                self._found.racy.add(path)
-        self._found.manifest[path] = entry
-        self._found.fingerprints[path] = seen
+                self.found.racy.add(path)
+        self.found.manifest[path] = entry
+        self.found.fingerprints[path] = seen
 
 
 def _items(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_result]]:

@@ -1,26 +1,43 @@
-"""What a workspace had at its last sync, in one file on the node: the next plan's base and a cache of digests."""
+"""What a workspace had at its last sync, in one file on the node: the next plan's base and a cache of digests.
+
+The file is kept by directory, each with its own print, so that a sync compares most directories as a whole and unpacks
+only those in which something differs.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import stat
+import struct
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import zstandard
+from blake3 import blake3
 
-from ctxmgr.engine.manifest.entries import Entry, Fingerprint
+from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent
 
 from .durable import replace_durably
+from .prints import DIRECTORY_NUMBERS, print_of
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["WorkspaceState", "load_state", "save_state"]
+__all__ = ["Known", "PackedState", "WorkspaceState", "load_state", "read_state", "save_state"]
 
 _log = logging.getLogger(__name__)
 
-_MAGIC: Final = b"ctxmgr-state-1\n"
+_MAGIC: Final = b"ctxmgr-state-2\n"
+_FIRST_MAGIC: Final = b"ctxmgr-state-1\n"
+_SIZE: Final = struct.Struct("<I")
+
+_NO_PRINT: Final = b""
+"""That of a directory in which something has to be read to know it."""
+
+Known = tuple[Entry, "Fingerprint | None"]
+"""An entry, and the fingerprint under which the workspace's content is known to be that entry; None where it has to be
+read to know."""
 
 
 class WorkspaceState(msgspec.Struct, array_like=True):
@@ -28,49 +45,209 @@ class WorkspaceState(msgspec.Struct, array_like=True):
 
     Attributes:
         revision: the context's head revision that was seen then; 0 before the first sync.
-        files: each path's entry, and the fingerprint under which the workspace's content is known to be that entry;
-            ``None`` where it has to be read to know.
+        files: what is known of each path.
         told: the ignore rules of which a sync has said that the context holds something they exclude.
+        key: if the context holds exactly these files at that revision, what tells it from others of its number;
+            otherwise empty.
+        packs: those that all their content lies in then.
     """
 
     revision: int = 0
-    files: dict[bytes, tuple[Entry, Fingerprint | None]] = {}
+    files: dict[bytes, Known] = {}
     told: list[str] = []
+    key: str = ""
+    packs: frozenset[str] = frozenset()
 
     def base(self) -> dict[bytes, Entry]:
         """Return the entries alone."""
         return {path: entry for path, (entry, _) in self.files.items()}
 
 
-_decode = msgspec.msgpack.Decoder(WorkspaceState).decode
+class _Header(msgspec.Struct, array_like=True):
+    revision: int
+    told: list[str]
+    key: str
+    packs: list[str]
+    count: int
+    checksum: bytes
+    directories: list[tuple[bytes, bytes, int]]
+
+
 _encode = msgspec.msgpack.Encoder().encode
+_decode_first = msgspec.msgpack.Decoder(WorkspaceState).decode
+_decode_header = msgspec.msgpack.Decoder(_Header).decode
+_decode_files = msgspec.msgpack.Decoder(list[tuple[bytes, Entry, Fingerprint | None]]).decode
 
 
-def load_state(file: Path) -> WorkspaceState:
+class PackedState:
+    """A state whose directories are unpacked one by one.
+
+    Attributes:
+        revision, told, key, packs: as in `WorkspaceState`.
+        count: how many files and links it has.
+        prints: those of the directories in which something is.
+    """
+
+    def __init__(
+        self, revision: int = 0, told: Sequence[str] = (), key: str = "", packs: frozenset[str] = frozenset()
+    ) -> None:
+        self.revision = revision
+        self.told = list(told)
+        self.key = key
+        self.packs = packs
+        self.count = 0
+        self.prints: dict[bytes, bytes] = {}
+        self._blobs: dict[bytes, bytes] = {}
+
+    @classmethod
+    def of(cls, state: WorkspaceState) -> PackedState:
+        """Pack a state."""
+        packed = cls(state.revision, state.told, state.key, state.packs)
+        packed._put(state.files)
+        return packed
+
+    def files(self, directory: bytes) -> dict[bytes, Known]:
+        """Return what is known of the paths in one directory."""
+        blob = self._blobs.get(directory)
+        if blob is None:
+            return {}
+        prefix = directory + b"/" if directory else b""
+        return {prefix + name: (entry, seen) for name, entry, seen in _decode_files(_expanded(blob))}
+
+    def unpacked(self) -> WorkspaceState:
+        """Return the state as a whole."""
+        files: dict[bytes, Known] = {}
+        for directory in self._blobs:
+            files |= self.files(directory)
+        return WorkspaceState(self.revision, files, self.told, self.key, self.packs)
+
+    def advanced(self, before: Collection[bytes], after: WorkspaceState) -> PackedState:
+        """Return the state in which what was known of some paths has been replaced.
+
+        Args:
+            before: those paths.
+            after: what is known of them now.
+        """
+        advanced = PackedState(after.revision, after.told, after.key, after.packs)
+        advanced.count = self.count
+        advanced.prints = dict(self.prints)
+        advanced._blobs = dict(self._blobs)
+        gone: dict[bytes, set[bytes]] = defaultdict(set)
+        came: dict[bytes, dict[bytes, Known]] = defaultdict(dict)
+        for path in before:
+            gone[parent(path)].add(path)
+        for path, known in after.files.items():
+            came[parent(path)][path] = known
+        for directory in gone.keys() | came.keys():
+            there = self.files(directory)
+            advanced.count -= _counted(there.values())
+            advanced.prints.pop(directory, None)
+            advanced._blobs.pop(directory, None)
+            left = {path: known for path, known in there.items() if path not in gone.get(directory, ())}
+            advanced._put(left | came.get(directory, {}))
+        return advanced
+
+    def pack(self) -> bytes:
+        """Return the state as bytes."""
+        listed = [(path, self.prints[path], len(blob)) for path, blob in self._blobs.items()]
+        blobs = b"".join(self._blobs.values())
+        packed = _Header(self.revision, self.told, self.key, sorted(self.packs), self.count, _checksum(blobs), listed)
+        header = _compressed(_encode(packed))
+        return b"".join((_MAGIC, _SIZE.pack(len(header)), header, blobs))
+
+    def _put(self, files: Mapping[bytes, Known]) -> None:
+        by_directory: dict[bytes, list[tuple[bytes, Entry, Fingerprint | None]]] = defaultdict(list)
+        for path, (entry, seen) in files.items():
+            directory, _, name = path.rpartition(b"/")
+            by_directory[directory].append((name, entry, seen))
+        for directory, items in by_directory.items():
+            self.prints[directory] = _print_of_known(items)
+            self._blobs[directory] = _compressed(_encode(items))
+        # An empty directory is known by its own entry alone.
+        self.count += _counted(files.values())
+
+
+def _print_of_known(items: Iterable[tuple[bytes, Entry, Fingerprint | None]]) -> bytes:
+    names: list[str] = []
+    numbers: list[int] = []
+    for name, (_, entry, seen) in sorted((os.fsdecode(item[0]), item) for item in items):
+        names.append(name)
+        if entry.kind == DIRECTORY:
+            numbers += (stat.S_IFDIR | entry.mode, *DIRECTORY_NUMBERS)
+        elif seen is None:
+            return _NO_PRINT
+        else:
+            numbers += (seen.mode, seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)
+    return print_of(names, numbers)
+
+
+def load_state(file: Path) -> PackedState:
     """Read a workspace's state.
 
     A state that is missing or can't be read is an empty one: then nothing counts as deleted, both versions of a path
     that differs are kept, and only time is lost.
     """
     try:
-        data = file.read_bytes()
+        return read_state(file)
     except FileNotFoundError:
-        return WorkspaceState()
+        pass
     except OSError as error:
         _log.warning("The workspace state %s can't be read; it is taken as empty: %s", file, error)
-        return WorkspaceState()
-    if not data.startswith(_MAGIC):
-        _log.warning("The workspace state %s is of another version or damaged; it is taken as empty", file)
-        return WorkspaceState()
+    except ValueError as error:
+        _log.warning("The workspace state %s is taken as empty: it %s", file, error)
+    return PackedState()
+
+
+def read_state(file: Path) -> PackedState:
+    """Read a workspace's state as it is.
+
+    Raises:
+        OSError: the file is missing, or can't be read.
+        ValueError: it is damaged, or of another version.
+    """
+    data = file.read_bytes()
     try:
-        return _decode(zstandard.ZstdDecompressor().decompress(data[len(_MAGIC) :]))
-    except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as error:
-        _log.warning("The workspace state %s is damaged; it is taken as empty: %s", file, error)
-        return WorkspaceState()
+        if data.startswith(_MAGIC):
+            return _parsed(data)
+        if data.startswith(_FIRST_MAGIC):
+            return PackedState.of(_decode_first(_expanded(data[len(_FIRST_MAGIC) :])))
+    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, ValueError, MemoryError) as error:
+        raise ValueError(f"is damaged: {error}") from error
+    raise ValueError("is of another version or damaged")
 
 
-def save_state(file: Path, state: WorkspaceState) -> None:
+def save_state(file: Path, state: PackedState) -> None:
     """Replace a workspace's state, durably and at once: after a crash the file holds the old one or the new one."""
-    packed = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(_encode(state))
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_durably(file, _MAGIC + packed, unfinished=file.with_name(file.name + ".new"))
+    replace_durably(file, state.pack(), unfinished=file.with_name(file.name + ".new"))
+
+
+def _parsed(data: bytes) -> PackedState:
+    start = len(_MAGIC) + _SIZE.size
+    end = start + _SIZE.unpack_from(data, len(_MAGIC))[0]
+    header = _decode_header(_expanded(data[start:end]))
+    if _checksum(memoryview(data)[end:]) != header.checksum:
+        raise ValueError("its checksum is another one")
+    state = PackedState(header.revision, header.told, header.key, frozenset(header.packs))
+    state.count = header.count
+    for path, found, size in header.directories:
+        state.prints[path] = found
+        state._blobs[path] = data[end : end + size]
+        end += size
+    return state
+
+
+def _checksum(data: bytes | memoryview) -> bytes:
+    return blake3(data).digest()
+
+
+def _counted(known: Iterable[Known]) -> int:
+    return sum(entry.kind != DIRECTORY for entry, _ in known)
+
+
+def _compressed(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(data)
+
+
+def _expanded(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(data)

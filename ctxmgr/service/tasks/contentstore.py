@@ -48,6 +48,15 @@ class CatalogContentStore:
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return self._index.locate(digests)
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        found, known = self._index.holders(set(digests))
+        return found if known == len(set(digests)) else None
+
+    def are_whole(self, packs: Collection[str]) -> bool:
+        """Whether packs are as they were when they were stored, or last found whole."""
+        proofs = self._index.proofs(packs)
+        return all(name in proofs and self._packs.stamp(name) == proofs[name] for name in packs)
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         return self._packs.read_chunks(places)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from ctxmgr.engine.manifest.entries import Entry
@@ -11,6 +11,7 @@ from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.projection import Origins
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.service.catalog import revisions, sessions, tasks
+from ctxmgr.service.catalog.changes import key_of
 from ctxmgr.service.catalog.chunkindex import check_stored
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
@@ -55,6 +56,19 @@ class CatalogContextStore:
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
         with self._catalog.read() as connection:
             return any(revisions.ever_held(connection, context_id, path) for path in paths)
+
+    def key(self, context_id: str, revision: int) -> str:
+        with self._catalog.read() as connection:
+            return key_of(connection, context_id, revision)
+
+    def is_unchanged(
+        self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]
+    ) -> bool:
+        with self._catalog.read() as connection:
+            head = revisions.head_of(connection, context_id)
+            if (head, key_of(connection, context_id, head)) != (revision, key):
+                return False
+        return self.content.are_whole(packs)
 
     def lost(self, context_id: str, paths: Sequence[str]) -> set[bytes]:
         with self._catalog.read() as connection:

@@ -167,6 +167,7 @@ def test_a_session_whose_last_upload_fails_stays_and_says_why(
 
     with monkeypatch.context() as patch:
         patch.setattr("ctxmgr.engine.sync.run.scan", unreadable)
+        patch.setattr("ctxmgr.engine.sync.narrow.scan_differences", unreadable)
         detail = door.delete_session(session)
     assert detail["Status"] == "RUNNING"
     assert "the disk is on fire" in detail["EndReason"]

@@ -167,7 +167,7 @@ def test_a_failure_that_cannot_be_recorded_is_told_and_recorded_later(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.engine.sync.run.scan", full)
+        patch.setattr("ctxmgr.engine.sync.run.load_state", full)
         patch.setattr("ctxmgr.service.catalog.tasks.fail", full)
         ids = here.data("SyncContext", SessionId=session)["TaskIds"]
         assert here.park(SessionId=session, TaskIds=ids, WaitMs=10_000)

@@ -40,6 +40,9 @@ class SlowContent:
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return {}
 
+    def holders(self, digests: Collection[bytes]) -> set[str] | None:
+        return None
+
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
         return []
 

@@ -213,6 +213,45 @@ class TestLost:
         assert store.lost(context, ["/one", "/two"]) == {blake3(name).digest() for name in (b"one/a", b"two/b")}
 
 
+class TestUnchanged:
+    @pytest.fixture
+    def store(self, keeper: Keeper) -> Iterator[ContextStore]:
+        """The implementation that can tell a revision by its key; to one that can't, everything may have changed."""
+        with ADAPTERS["in this process"](keeper, ACCOUNT) as opened:
+            yield opened
+
+    def unchanged(self, store: ContextStore, context: str, key: str, revision: int = 1) -> bool:
+        packs = store.content.holders({blake3(b"1").digest()})
+        assert packs is not None
+        return store.is_unchanged(context, ["/"], revision=revision, key=key, packs=packs)
+
+    @pytest.fixture
+    def key(self, store: ContextStore, context: str, running: Task) -> str:
+        store.commit(running, [change({b"a": stored(store, b"1")})], head=0)
+        return store.key(context, 1)
+
+    def test_a_head_is_unchanged_until_the_next_revision(
+        self, store: ContextStore, keeper: Keeper, context: str, key: str
+    ) -> None:
+        assert self.unchanged(store, context, key)
+        assert not self.unchanged(store, context, "another")
+        store.commit(begun(store, keeper, context), [change({b"b": A})], head=1)
+        assert not self.unchanged(store, context, key)
+        assert key not in ("", store.key(context, 2))
+
+    def test_what_is_damaged_is_not_unchanged(
+        self, store: ContextStore, keeper: Keeper, context: str, key: str
+    ) -> None:
+        damage(keeper)
+        assert not self.unchanged(store, context, key)
+
+    def test_a_revision_that_is_not_there_has_no_key(self, store: ContextStore, context: str) -> None:
+        assert store.key(context, 5) == ""
+
+    def test_a_chunk_that_is_not_stored_is_held_by_no_packs(self, store: ContextStore, key: str) -> None:
+        assert store.content.holders({blake3(b"1").digest(), b"x" * 32}) is None
+
+
 class TestOrigins:
     def test_a_new_context_is_empty_at_revision_0(self, store: ContextStore, context: str) -> None:
         assert held(store, context) == (0, {})

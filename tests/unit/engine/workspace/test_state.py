@@ -6,13 +6,17 @@ import logging
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
+import zstandard
 
-from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry, Fingerprint
+from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Fingerprint
 from ctxmgr.engine.manifest.merge import plan
 from ctxmgr.engine.sync.plan import advance
 from ctxmgr.engine.workspace.scan import Scan
-from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
+from ctxmgr.engine.workspace.state import PackedState, WorkspaceState
+from ctxmgr.engine.workspace.state import load_state as load_packed
+from ctxmgr.engine.workspace.state import save_state as save_packed
 
 SEEN = Fingerprint(0o100644, 3, 1, 2, 3)
 NEWER = Fingerprint(0o100644, 3, 9, 9, 9)
@@ -22,8 +26,20 @@ STATE = WorkspaceState(
         b"a": (Entry(FILE, 0o644, 1, 3, b"d" * 32, (b"c" * 32,)), SEEN),
         b"\xff\n": (Entry(FILE, 0o644, 1, 3, b"d" * 32, ()), None),
         b"d": (Entry(DIRECTORY, 0o700), None),
+        b"d/x": (Entry(LINK, 0o777, 1, target=b"y"), NEWER),
     },
+    ["a rule"],
+    "key",
+    frozenset({"pack", "other"}),
 )
+
+
+def save_state(file: Path, state: WorkspaceState) -> None:
+    save_packed(file, PackedState.of(state))
+
+
+def load_state(file: Path) -> WorkspaceState:
+    return load_packed(file).unpacked()
 
 
 def test_a_saved_state_is_loaded(tmp_path: Path) -> None:
@@ -103,3 +119,21 @@ def test_after_a_download_what_was_written_has_its_new_fingerprint() -> None:
     assert after == WorkspaceState(
         5, {b"theirs": (file(b"9"), NEWER), b"mine": (file(b"0"), None), b"same": (file(b"0"), SEEN)}
     )
+
+
+def test_a_state_of_the_first_version_is_read(tmp_path: Path) -> None:
+    files = {path: list(known) for path, known in STATE.files.items()}
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(msgspec.msgpack.encode([7, files]))
+    (tmp_path / "state").write_bytes(b"ctxmgr-state-1\n" + packed)
+    assert load_state(tmp_path / "state") == WorkspaceState(7, STATE.files)
+
+
+def test_what_is_known_of_some_paths_is_replaced_and_the_rest_stays() -> None:
+    before = PackedState.of(STATE)
+    after = WorkspaceState(8, {b"d/y": STATE.files[b"a"]}, [], "next", frozenset({"pack"}))
+    advanced = before.advanced([b"a", b"d/x"], after)
+    files = {path: known for path, known in STATE.files.items() if path not in (b"a", b"d/x")}
+    assert advanced.unpacked() == WorkspaceState(8, files | after.files, [], "next", frozenset({"pack"}))
+    assert advanced.prints == PackedState.of(advanced.unpacked()).prints
+    assert (before.count, advanced.count) == (3, 2)
+    assert before.unpacked() == STATE

@@ -208,7 +208,7 @@ def test_a_thread_that_outlives_its_service_changes_nothing_of_a_task_that_anoth
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctxmgr.engine.sync.run.scan", fails_late)
+        patch.setattr("ctxmgr.engine.sync.run.load_state", fails_late)
         ids = first.data("SyncContext", SessionId=session)["TaskIds"]
         assert reached.wait(30)
         first.service.observe(lambda task_id: over.set())
