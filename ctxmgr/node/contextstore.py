@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -27,6 +28,9 @@ __all__ = ["HttpContextStore"]
 
 _ROUNDS: Final = 5
 _REVISION_GONE: Final = "InvalidRevision.NotFound"
+_NO_SUCH_CALL: Final = "InvalidPath.NotFound"
+
+_Message = TypeVar("_Message", bound=nodewire.Message)
 
 
 class HttpContextStore:
@@ -90,11 +94,18 @@ class HttpContextStore:
             asked = msgspec.structs.replace(asked, after=page.next_after)
 
     def key(self, context_id: str, revision: int) -> str:
+        with suppress(_NotThere):
+            return self._asked(nodewire.KeyOf(context_id, revision), nodewire.Key).key
         return ""
 
     def is_unchanged(
         self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]
     ) -> bool:
+        if len(packs) > nodewire.MAX_PACKS:
+            return False
+        with suppress(_NotThere):
+            asked = nodewire.Unchanged(context_id, list(paths), revision, key, sorted(packs))
+            return self._asked(asked, nodewire.Truth).value
         return False
 
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
@@ -114,6 +125,15 @@ class HttpContextStore:
 
         self._staging.deliver(packed, send, room=len(nodewire.encode(message)))
 
+    def _asked(self, message: nodewire.Message, kind: type[_Message]) -> _Message:
+        """Call what a service of an older version does not know."""
+        try:
+            return self._door.call(message, kind)
+        except ServiceError as error:
+            if error.code == _NO_SUCH_CALL:
+                raise _NotThere from error
+            raise
+
     def _followed(self, context_id: str, paths: Sequence[str], known: Known) -> tuple[Known, tuple[bytes, ...]]:
         """Return what a context holds now below paths, from what was known and what has changed since."""
         asked = nodewire.Changes(context_id, list(paths), known.head, known.key)
@@ -132,6 +152,10 @@ class HttpContextStore:
             if not (asked.origin, asked.after) < (page.next_origin, page.next_after):
                 raise _unfit("the pages of what a context holds do not go on")
             asked = msgspec.structs.replace(asked, at=page.head, origin=page.next_origin, after=page.next_after)
+
+
+class _NotThere(Exception):
+    """The service does not know a call."""
 
 
 class _Torn(Exception):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from .calls import CALLS, READ
 from .content import Digests, Locate, Lost, Missing, Places, Read, Stage, Staged, StorePack
-from .contexts import Changes, ChangesPage, EntriesPage, Held, Truth, Uploaded
+from .contexts import Changes, ChangesPage, EntriesPage, Held, Key, KeyOf, Truth, Unchanged, Uploaded
 from .limits import (
     ACCEPTED_BLOCK,
     CONTENT,
@@ -26,6 +26,7 @@ from .limits import (
     MAX_BODY,
     MAX_DIGESTS,
     MAX_PACKED,
+    MAX_PACKS,
     MAX_PLACES,
     NODE_CONFLICT,
     PIECE_BYTES,
@@ -62,6 +63,7 @@ __all__ = [
     "MAX_DIGESTS",
     "MAX_PLACES",
     "MAX_PACKED",
+    "MAX_PACKS",
     "ACCEPTED_BLOCK",
     "HEAD_MOVED",
     "TASK_INTERRUPTED",
@@ -97,7 +99,10 @@ __all__ = [
     "Uploaded",
     "EntriesPage",
     "Held",
+    "Key",
+    "KeyOf",
     "Truth",
+    "Unchanged",
     "Digests",
     "Lost",
     "Missing",

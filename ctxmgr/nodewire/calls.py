@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .content import Digests, Locate, Lost, Missing, Places, Read, Stage, Staged, StorePack
-from .contexts import Changes, ChangesPage, EntriesPage, Held, Truth, Uploaded
+from .contexts import Changes, ChangesPage, EntriesPage, Held, Key, KeyOf, Truth, Unchanged, Uploaded
 from .message import Done, Message
 from .sessions import Attach, Attached, Hello, Leave, QuestionAnswer, Take, Taken, Welcome
 from .tasks import Commit, Fail, PolicyOf, PolicyText, Report, Start
@@ -27,6 +27,8 @@ CALLS: Final[Mapping[str, tuple[type[Message], type[Message] | None]]] = {
     "changes": (Changes, ChangesPage),
     "uploaded": (Uploaded, EntriesPage),
     "held": (Held, Truth),
+    "key": (KeyOf, Key),
+    "unchanged": (Unchanged, Truth),
     "lost": (Lost, Digests),
     "missing": (Missing, Digests),
     "locate": (Locate, Places),

@@ -11,7 +11,10 @@ __all__ = [
     "ChangesPage",
     "EntriesPage",
     "Held",
+    "Key",
+    "KeyOf",
     "Truth",
+    "Unchanged",
     "Uploaded",
 ]
 
@@ -86,6 +89,34 @@ class Held(Message):
 
     context: str
     paths: list[bytes]
+
+
+class KeyOf(Message):
+    """Ask for the key of a revision, which tells it from others of its number, as before and after a restore."""
+
+    context: str
+    revision: Number
+
+
+class Key(Message):
+    """A revision's key; empty where there is no such revision."""
+
+    key: str
+
+
+class Unchanged(Message):
+    """Ask whether a revision is still the head of a context, and packs are as they were when they were stored.
+
+    Attributes:
+        key: the revision's.
+        packs: the names of those that hold all its content below the paths.
+    """
+
+    context: str
+    paths: list[str]
+    revision: Number
+    key: str
+    packs: list[str]
 
 
 class Truth(Message):

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_DIGESTS",
     "MAX_PACKED",
+    "MAX_PACKS",
     "MAX_PLACES",
     "NODE_CONFLICT",
     "PIECE_BYTES",
@@ -34,6 +35,8 @@ MAX_DIGESTS: Final = 20_000
 """Chunks that one ``missing`` or ``locate`` may ask about."""
 MAX_PLACES: Final = 8_000
 """Places that one ``read`` may name."""
+MAX_PACKS: Final = 10_000
+"""Packs that one ``unchanged`` may name."""
 MAX_PACKED: Final = 64 << 20
 """Bytes that come out of one packed field at most: a page of entries is about 4 MiB, and one entry may be larger."""
 ACCEPTED_BLOCK: Final = 64 << 20

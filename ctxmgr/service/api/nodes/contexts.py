@@ -13,7 +13,7 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import changes, contexts, history, origins, revisions
 from ctxmgr.service.tasks.runtime import Runtime
 
-__all__ = ["changes_since", "held", "lost", "uploaded"]
+__all__ = ["changes_since", "held", "key_of", "lost", "unchanged", "uploaded"]
 
 MAX_PATHS: Final = 1_000
 MAX_WORKSPACE: Final = 64
@@ -76,6 +76,26 @@ def held(runtime: Runtime, account: str, message: nodewire.Held) -> nodewire.Tru
     with runtime.catalog.read() as connection:
         contexts.find(connection, account, message.context)
         return nodewire.Truth(any(_ever_held(connection, message.context, path) for path in message.paths))
+
+
+def key_of(runtime: Runtime, account: str, message: nodewire.KeyOf) -> nodewire.Key:
+    """Answer the key of a revision."""
+    with runtime.catalog.read() as connection:
+        contexts.find(connection, account, message.context)
+        return nodewire.Key(changes.key_of(connection, message.context, message.revision))
+
+
+def unchanged(runtime: Runtime, account: str, message: nodewire.Unchanged) -> nodewire.Truth:
+    """Answer whether a revision is still the head of a context, and packs are whole."""
+    if len(message.packs) > nodewire.MAX_PACKS:
+        count = len(message.packs)
+        raise ServiceError("InvalidParameter.Malformed", f"{count} packs were sent: send {nodewire.MAX_PACKS} at most")
+    paths = _checked(message.paths)
+    with runtime.catalog.read() as connection:
+        contexts.find(connection, account, message.context)
+    store = runtime.store(account)
+    same = store.is_unchanged(message.context, paths, revision=message.revision, key=message.key, packs=message.packs)
+    return nodewire.Truth(same)
 
 
 def lost(runtime: Runtime, account: str, message: nodewire.Lost) -> nodewire.Digests:

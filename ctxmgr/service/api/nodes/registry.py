@@ -24,6 +24,7 @@ CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes
     "fail": tasks.fail,
     "held": contexts.held,
     "hello": sessions.hello,
+    "key": contexts.key_of,
     "leave": sessions.leave,
     "locate": content.locate,
     "lost": contexts.lost,
@@ -35,9 +36,10 @@ CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes
     "stage": content.stage,
     "start": tasks.start,
     "take": sessions.take,
+    "unchanged": contexts.unchanged,
     "uploaded": contexts.uploaded,
 }
-ANSWERING: Final = frozenset(["changes", "held", "locate", "lost", "missing", nodewire.READ, "uploaded"])
+ANSWERING: Final = frozenset(["changes", "held", "locate", "lost", "missing", nodewire.READ, "unchanged", "uploaded"])
 """Calls that may look at much, and answer much."""
 STORING: Final = frozenset(["commit", "pack", "stage"])
 """Calls that may bring much."""

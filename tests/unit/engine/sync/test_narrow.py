@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,16 @@ from ctxmgr.engine.content.throttle import TokenBucket
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.sync import narrow, run
 from ctxmgr.engine.sync.options import NO_OPTIONS, SyncOptions
+from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
 from ctxmgr.engine.workspace.narrowscan import scan_differences
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.errors import ServiceError
+from ctxmgr.node.contextstore import HttpContextStore
 from ctxmgr.service.catalog.schema import revisions
 from ctxmgr.service.tasks.contextstore import CatalogContextStore
-from tests.support.contextstores import ACCOUNT, Keeper
+from tests.support.contextstores import ACCOUNT, ADAPTERS, Keeper
 from tests.unit.engine.workspace.test_apply import edits, perform
 
 OUTCOME = ("revision", "files", "deleted", "bytes", "unchanged", "skipped", "nothing_to_sync", "kept_local")
@@ -37,11 +40,11 @@ OUTCOME = ("revision", "files", "deleted", "bytes", "unchanged", "skipped", "not
 class Side:
     """Syncs with the contexts of one catalog."""
 
-    def __init__(self, folder: Path) -> None:
-        self.keeper = Keeper(folder)
-        self.store = CatalogContextStore(self.keeper.catalog, self.keeper.packs, ACCOUNT)
-        self.syncs = Syncs(self.store, NodeFolder(folder / "node"), ACCOUNT)
-        (folder / "node/locks").mkdir(parents=True)
+    def __init__(self, keeper: Keeper, store: ContextStore) -> None:
+        self.keeper = keeper
+        self.store = store
+        self.syncs = Syncs(store, NodeFolder(keeper.folder / "node"), ACCOUNT)
+        (keeper.folder / "node/locks").mkdir(parents=True)
         self.context = self.keeper.context()
 
     def sync(
@@ -63,11 +66,18 @@ class Side:
         return self.store.origins(context or self.context, ["/"]).rows[0]
 
 
-@pytest.fixture
-def side(tmp_path: Path) -> Iterator[Side]:
-    opened = Side(tmp_path)
-    yield opened
-    opened.keeper.catalog.close()
+@contextmanager
+def opened(folder: Path, adapter: str) -> Iterator[Side]:
+    keeper = Keeper(folder)
+    with ADAPTERS[adapter](keeper, ACCOUNT) as store:
+        yield Side(keeper, store)
+    keeper.catalog.close()
+
+
+@pytest.fixture(params=ADAPTERS)
+def side(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Side]:
+    with opened(tmp_path, request.param) as side:
+        yield side
 
 
 @pytest.fixture
@@ -98,7 +108,8 @@ def nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("everything is looked at")
 
     monkeypatch.setattr(run, "scan", refuse)
-    monkeypatch.setattr(CatalogContextStore, "origins", refuse)
+    for store in (CatalogContextStore, HttpContextStore):
+        monkeypatch.setattr(store, "origins", refuse)
 
 
 @pytest.fixture
@@ -270,8 +281,7 @@ def test_an_upload_that_deletes_nothing_keeps_what_is_gone(side: Side, root: Pat
 def test_a_narrow_sync_does_and_tells_what_one_of_everything_does(
     steps: list[list[tuple[str, bytes, bytes, int]]], aged: bool
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        side = Side(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder), "in this process") as side:
         root = Path(folder, "root")
         root.mkdir()
         (root / "always").write_bytes(b"")
@@ -285,4 +295,3 @@ def test_a_narrow_sync_does_and_tells_what_one_of_everything_does(
                 expected = side.sync(root, context=whole)
             assert told == expected
             assert side.held() == side.held(whole)
-        side.keeper.catalog.close()

@@ -214,12 +214,6 @@ class TestLost:
 
 
 class TestUnchanged:
-    @pytest.fixture
-    def store(self, keeper: Keeper) -> Iterator[ContextStore]:
-        """The implementation that can tell a revision by its key; to one that can't, everything may have changed."""
-        with ADAPTERS["in this process"](keeper, ACCOUNT) as opened:
-            yield opened
-
     def unchanged(self, store: ContextStore, context: str, key: str, revision: int = 1) -> bool:
         packs = store.content.holders({blake3(b"1").digest()})
         assert packs is not None
