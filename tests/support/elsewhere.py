@@ -105,5 +105,5 @@ def _failure(command: Sequence[str], **environment: str) -> str:
         run = subprocess.run(
             command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=30
         )
-        return run.stderr.strip() or f"exit status {run.returncode}" if run.returncode else ""
+        return (run.stderr.strip() or f"exit status {run.returncode}") if run.returncode else ""
     return f"{command[0]} is not installed"

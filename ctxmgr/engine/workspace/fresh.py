@@ -19,12 +19,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
 from ctxmgr.engine.manifest.entries import Entry, Fingerprint
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
+from ctxmgr.errors import DataFolderError
+from ctxmgr.oserrors import described
 
 from . import filewriter
 from .dirfd import Tree
@@ -57,12 +60,13 @@ def filling(tree: Tree, journal: Path, files: int, made: OnMade) -> Iterator[Fre
         journal: where it is noted what is about to be made.
         files: how many there may be: many are made by processes of their own.
         made: called with each file that was made, in this thread.
+
+    Raises:
+        DataFolderError: there can be no journal.
     """
     count = min(_MOST_PROCESSES, (os.cpu_count() or 1) - 1) if files >= _WORTH_A_PROCESS else 0
-    journal.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
-        notes = opened.enter_context(open(journal, "w+b", buffering=0, opener=owner_only))
-        notes.truncate(max(count, 1) * SLOT_SIZE)
+        notes = opened.enter_context(_opened(journal, max(count, 1) * SLOT_SIZE))
         opened.callback(_close, tree, journal)
         writers: list[_Write] = []
         with suppress(OSError):
@@ -74,6 +78,24 @@ def filling(tree: Tree, journal: Path, files: int, made: OnMade) -> Iterator[Fre
         opened.callback(fresh.stop)
         yield fresh
         fresh.finish()
+
+
+def _opened(journal: Path, size: int) -> FileIO:
+    try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        notes = FileIO(journal, "w+", opener=owner_only)
+        # Written, not left a hole: what is mapped and finds no room on the disk ends the process.
+        try:
+            if notes.write(bytes(size)) != size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            notes.close()
+            journal.unlink()
+            raise
+    except OSError as error:
+        text = f"can't note in {str(journal.parent)!r} which files are about to be written: {described(error)}"
+        raise DataFolderError(text) from error
+    return notes
 
 
 def remove_unfinished(root: str, journal: Path) -> None:

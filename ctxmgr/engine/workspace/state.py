@@ -20,6 +20,8 @@ import zstandard
 from blake3 import blake3
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent
+from ctxmgr.errors import DataFolderError
+from ctxmgr.oserrors import described
 
 from .durable import replace_durably
 from .prints import DIRECTORY_NUMBERS, print_of
@@ -217,9 +219,17 @@ def read_state(file: Path) -> PackedState:
 
 
 def save_state(file: Path, state: PackedState) -> None:
-    """Replace a workspace's state, durably and at once: after a crash the file holds the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    replace_durably(file, state.pack(), unfinished=file.with_name(file.name + ".new"))
+    """Replace a workspace's state, durably and at once: after a crash the file holds the old one or the new one.
+
+    Raises:
+        DataFolderError: the file can't be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_durably(file, state.pack(), unfinished=file.with_name(file.name + ".new"))
+    except OSError as error:
+        text = f"can't keep in {str(file.parent)!r} what was synced: {described(error)}"
+        raise DataFolderError(text) from error
 
 
 def _parsed(data: bytes) -> PackedState:

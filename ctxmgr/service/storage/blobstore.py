@@ -21,6 +21,7 @@ from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
 
 from .objectstore import check_process, first_line, open_store, shown, try_out
+from .room import check_room
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -256,6 +257,7 @@ def _read_range(file: Path, start: int, end: int) -> bytes:
 
 
 def _put_durably(folder: Path, key: str, data: bytes | bytearray | memoryview) -> None:
+    check_room(folder, len(data))
     final = folder / key
     if not final.parent.is_dir():
         final.parent.mkdir(mode=0o700, exist_ok=True)

@@ -20,6 +20,8 @@ from blake3 import blake3
 from ctxmgr.errors import ServiceError
 from ctxmgr.oserrors import described
 
+from .room import check_room
+
 __all__ = ["FULL", "MAX_STAGED", "MAX_STAGED_OF_ACCOUNT", "StagedMissing", "Staging", "is_name"]
 
 FULL: Final = "InsufficientStorage"
@@ -80,13 +82,18 @@ class Staging:
             )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_room(path.parent, len(piece))
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 _write(descriptor, piece, offset)
             finally:
                 os.close(descriptor)
         except OSError as error:
-            code = FULL if error.errno in _FULL else "ServiceUnavailable.Staging"
+            code = "ServiceUnavailable.Staging"
+            if error.errno in _FULL:
+                # What is there of it would keep the room from all others for a day.
+                code = FULL
+                self.forget(account, name)
             raise ServiceError(code, f"an upload can't be stored for now: {described(error)}") from error
         return offset + len(piece)
 

@@ -17,6 +17,7 @@ from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import PackedState, WorkspaceState
 from ctxmgr.engine.workspace.state import load_state as load_packed
 from ctxmgr.engine.workspace.state import save_state as save_packed
+from ctxmgr.errors import DataFolderError
 
 SEEN = Fingerprint(0o100644, 3, 1, 2, 3)
 NEWER = Fingerprint(0o100644, 3, 9, 9, 9)
@@ -89,7 +90,7 @@ def test_a_save_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataFolderError, match="what was synced: No space left on device; make room"):
         save_state(file, WorkspaceState(8))
     assert load_state(file) == STATE
     assert os.listdir(tmp_path) == ["state"]

@@ -90,8 +90,8 @@ def test_an_account_has_so_much_room_and_no_more(
     assert len(files(folder)) == 2
 
 
-def test_a_disk_that_fills_up_in_a_piece_leaves_what_can_be_gone_on_from(
-    staged: Staging, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_fills_up_in_a_piece_is_left_with_nothing_of_it(
+    staged: Staging, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.pwrite
     calls = iter([write, None])
@@ -105,8 +105,8 @@ def test_a_disk_that_fills_up_in_a_piece_leaves_what_can_be_gone_on_from(
         patched.setattr(os, "pwrite", filling_up)
         with pytest.raises(ServiceError, match=r"InsufficientStorage.*No space left"):
             staged.add("local", NAME, len(WHOLE), 0, WHOLE)
-    assert staged.add("local", NAME, len(WHOLE), 0, b"") == 700
-    staged.add("local", NAME, len(WHOLE), 700, WHOLE[700:])
+    assert files(folder) == []
+    staged.add("local", NAME, len(WHOLE), 0, WHOLE)
     assert taken(staged) == WHOLE
 
 
