@@ -94,12 +94,13 @@ def apply(
         try:
             modes = work.existing_directories(plan)
             work.remove(plan)
-            modes |= work.make_directories(plan)
+            work.plan_directories(plan)
             for path, entry in plan.write.items():
                 if entry.kind == LINK:
                     work.write_link(path, entry)
             work.write_files(plan.write, contents, journal)
-            tree.settle(modes)
+            work.make_other_directories()
+            tree.settle(modes | work.modes)
         except ContentError as error:
             with suppress(WorkspaceError, OSError):
                 tree.settle({})
@@ -112,15 +113,22 @@ def apply(
 
 
 class _Work:
-    """The steps of one apply, and what they have to know of each other."""
+    """The steps of one apply, and what they have to know of each other.
+
+    Attributes:
+        written: the fingerprints of what was written.
+        modes: those that some of the new directories are to have in the end; until then they are writable.
+    """
 
     def __init__(self, tree: Tree, scanned: Scan, progress: OnProgress | None) -> None:
         self.written: dict[bytes, Fingerprint | None] = {}
+        self.modes: dict[bytes, int] = {}
         self._tree = tree
         self._scanned = scanned
         self._progress = progress or (lambda files, size: None)
         self._unlinked: set[int] = set()
         self._temporary_names = map((_temporary_prefix() + b"%08x").__mod__, count())
+        self._unmade: dict[bytes, Entry] = {}
         self._fresh: set[bytes] = {b""} if not (scanned.manifest or scanned.skipped or scanned.outside) else set()
 
     def existing_directories(self, plan: Plan) -> dict[bytes, int]:
@@ -159,43 +167,55 @@ class _Work:
                     raise WorkspaceChanged(path, "got something new in it after it was scanned") from error
                 raise WorkspaceError(path, f"can't be removed: {described(error)}") from error
 
-    def make_directories(self, plan: Plan) -> dict[bytes, int]:
-        """Make the new directories.
+    def plan_directories(self, plan: Plan) -> None:
+        """Note the new directories; each is made when something in it is, while writers are busy with others."""
+        for path, entry in plan.write.items():
+            if entry.kind == DIRECTORY:
+                before = self._scanned.manifest.get(path)
+                if before is None or before.kind != DIRECTORY:
+                    self._unmade[path] = entry
 
-        Returns:
-            the modes that some of them are to have in the end; until then they are writable.
-        """
-        modes: dict[bytes, int] = {}
-        wanted = [path for path, entry in plan.write.items() if entry.kind == DIRECTORY]
-        for path in sorted(wanted, key=tree_order):
-            before = self._scanned.manifest.get(path)
-            if before is not None and before.kind == DIRECTORY:
-                continue
-            mode = plan.write[path].mode
-            above, name = self._tree.place(path)
-            try:
-                os.mkdir(name, _USABLE, dir_fd=above)
-                os.fchmod(self._tree.directory(path), mode | _USABLE)
-            except FileExistsError as error:
-                raise WorkspaceChanged(path, "appeared after it was scanned") from error
-            except OSError as error:
-                raise WorkspaceError(path, f"can't be made: {described(error)}") from error
-            self._fresh.add(path)
-            if mode | _USABLE != mode:
-                modes[path] = mode
-        return modes
+    def make_other_directories(self) -> None:
+        """Make the new directories that no file needed."""
+        for path in sorted(self._unmade, key=tree_order):
+            self._make(path, self._unmade[path])
+
+    def _make_above(self, path: bytes) -> bytes:
+        """Make the directory that a path lies in, and those above it, unless they are there; return it."""
+        above = directory = parent(path)
+        missing = []
+        while directory in self._unmade:
+            missing.append((directory, self._unmade.pop(directory)))
+            directory = parent(directory)
+        for directory, entry in reversed(missing):
+            self._make(directory, entry)
+        return above
+
+    def _make(self, path: bytes, entry: Entry) -> None:
+        above, name = self._tree.place(path)
+        try:
+            os.mkdir(name, _USABLE, dir_fd=above)
+            os.fchmod(self._tree.directory(path), entry.mode | _USABLE)
+        except FileExistsError as error:
+            raise WorkspaceChanged(path, "appeared after it was scanned") from error
+        except OSError as error:
+            raise WorkspaceError(path, f"can't be made: {described(error)}") from error
+        self._fresh.add(path)
+        if entry.mode | _USABLE != entry.mode:
+            self.modes[path] = entry.mode
 
     def write_files(
         self, entries: Manifest, contents: Iterator[tuple[bytes, Iterator[memoryview]]], journal: Path | None
     ) -> None:
         """Write all files: those that are small, in directories that were made just now, at once under their names."""
-        if journal is None or not self._fresh:
+        if journal is None or not (self._fresh or self._unmade):
             for path, pieces in contents:
+                self._make_above(path)
                 self.write_file(path, entries[path], pieces)
             return
         with filling(self._tree, journal, len(entries), self._made) as fresh:
             for path, pieces in contents:
-                entry, above = entries[path], parent(path)
+                entry, above = entries[path], self._make_above(path)
                 if len(entry.chunks) <= 1 and above in self._fresh and len(above) <= LONGEST_DIRECTORY:
                     fresh.add(path, entry, pieces)
                 else:
@@ -237,6 +257,7 @@ class _Work:
 
     def write_link(self, path: bytes, entry: Entry) -> None:
         """Make a symbolic link under a temporary name and put it in its place."""
+        self._make_above(path)
         above, name = self._tree.place(path)
         temporary = next(self._temporary_names)
         try:

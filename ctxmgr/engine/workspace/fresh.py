@@ -16,15 +16,13 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Final
+from typing import Final, Protocol
 
-from ctxmgr.engine.manifest.entries import Entry, Fingerprint
+from ctxmgr.engine.manifest.entries import Entry, Fingerprint, parent
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
 from ctxmgr.errors import DataFolderError
 from ctxmgr.oserrors import described
@@ -41,14 +39,25 @@ LONGEST_DIRECTORY: Final = SLOT_SIZE // 4
 
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 1 << 20
+_GATHERED_FILES: Final = 4096
+_GATHERED_BYTES: Final = 8 << 20
 _WORTH_A_PROCESS: Final = 2000
 _MOST_PROCESSES: Final = 2
 _BATCHES_AHEAD: Final = 8
+"""So few that their answers fit into a socket's buffer: a writer never waits for one that waits for it."""
 _BATCH_NS: Final = 60 * 10**9
 
 OnMade = Callable[[bytes, Entry, Fingerprint], None]
-_Write = Callable[[int, bytes, bytes], Created]
-"""Makes a batch, given the directory's descriptor, the batch's description and its contents."""
+
+
+class _Writer(Protocol):
+    """Makes batches of files, one after another."""
+
+    def begin(self, directory: int, description: bytes, data: bytes) -> None:
+        """Have a batch made, given the directory's descriptor, the batch's description and its contents."""
+
+    def end(self) -> Created:
+        """Wait for the first of the batches that were begun, and return what came of it."""
 
 
 @contextmanager
@@ -64,18 +73,17 @@ def filling(tree: Tree, journal: Path, files: int, made: OnMade) -> Iterator[Fre
     Raises:
         DataFolderError: there can be no journal.
     """
-    count = min(_MOST_PROCESSES, (os.cpu_count() or 1) - 1) if files >= _WORTH_A_PROCESS else 0
+    count = min(_MOST_PROCESSES, os.cpu_count() or 1) if files >= _WORTH_A_PROCESS else 0
     with ExitStack() as opened:
         notes = opened.enter_context(_opened(journal, max(count, 1) * SLOT_SIZE))
         opened.callback(_close, tree, journal)
-        writers: list[_Write] = []
+        writers: list[_Writer] = []
         with suppress(OSError):
             for number in range(count):
-                writers.append(opened.enter_context(_Process(notes.fileno(), number)).write)
+                writers.append(opened.enter_context(_Process(notes.fileno(), number)))
         if not writers:
-            writers.append(_Inline(opened.enter_context(mmap.mmap(notes.fileno(), SLOT_SIZE))).write)
+            writers.append(_Inline(opened.enter_context(mmap.mmap(notes.fileno(), SLOT_SIZE))))
         fresh = FreshFiles(tree, made, writers)
-        opened.callback(fresh.stop)
         yield fresh
         fresh.finish()
 
@@ -132,20 +140,29 @@ def _remove_torn(directory: int, file: NewFile, begun_ns: int) -> None:
         os.unlink(name, dir_fd=directory)
 
 
-class FreshFiles:
-    """Gathers new files, and has them made a batch of one directory at a time."""
+class _Gathered:
+    """The files of one directory that wait to be made together."""
 
-    def __init__(self, tree: Tree, made: OnMade, writers: list[_Write]) -> None:
+    __slots__ = ("files", "parts", "size")
+
+    def __init__(self) -> None:
+        self.files: list[tuple[bytes, Entry]] = []
+        self.parts: list[memoryview] = []
+        self.size = 0
+
+
+class FreshFiles:
+    """Gathers new files, and has them made a batch of one directory at a time.
+
+    Files that are the same in several directories come one after the other, so that several batches are open at once.
+    """
+
+    def __init__(self, tree: Tree, made: OnMade, writers: Sequence[_Writer]) -> None:
         self._tree = tree
         self._made = made
-        self._writers: SimpleQueue[_Write] = SimpleQueue()
-        for writer in writers:
-            self._writers.put(writer)
-        self._threads = ThreadPoolExecutor(len(writers), "ctxmgr-writer")
-        self._running: deque[tuple[list[tuple[bytes, Entry]], Future[Created]]] = deque()
-        self._directory = b""
-        self._files: list[tuple[bytes, Entry]] = []
-        self._parts: list[memoryview] = []
+        self._writers = [(writer, deque[list[tuple[bytes, Entry]]]()) for writer in writers]
+        self._gathered: dict[bytes, _Gathered] = {}
+        self._files = 0
         self._size = 0
 
     def add(self, path: bytes, entry: Entry, pieces: Iterator[memoryview]) -> None:
@@ -155,13 +172,19 @@ class FreshFiles:
             WorkspaceChanged: something has taken the name of a file that was added.
             WorkspaceError: a file that was added can't be made.
         """
-        directory = path.rpartition(b"/")[0]
-        if directory != self._directory or len(self._files) >= _BATCH_FILES or self._size >= _BATCH_BYTES:
-            self._submit()
-            self._directory = directory
-        self._files.append((path, entry))
-        self._parts.extend(pieces)
+        directory = parent(path)
+        gathered = self._gathered.get(directory)
+        if gathered is None:
+            gathered = self._gathered[directory] = _Gathered()
+        gathered.files.append((path, entry))
+        gathered.parts.extend(pieces)
+        gathered.size += entry.size
+        self._files += 1
         self._size += entry.size
+        if len(gathered.files) >= _BATCH_FILES or gathered.size >= _BATCH_BYTES:
+            self._submit(directory)
+        while self._files >= _GATHERED_FILES or self._size >= _GATHERED_BYTES:
+            self._submit(next(iter(self._gathered)))
 
     def finish(self) -> None:
         """Wait until everything that was added is made.
@@ -169,45 +192,26 @@ class FreshFiles:
         Raises:
             WorkspaceError: as ``add``.
         """
-        self._submit()
-        while self._running:
-            self._gather()
+        for directory in list(self._gathered):
+            self._submit(directory)
+        for writer, running in self._writers:
+            while running:
+                self._note(running.popleft(), writer.end())
 
-    def stop(self) -> None:
-        """Wait until nothing is being made any more."""
-        self._threads.shutdown(cancel_futures=True)
+    def _submit(self, directory: bytes) -> None:
+        gathered = self._gathered.pop(directory)
+        self._files -= len(gathered.files)
+        self._size -= gathered.size
+        writer, running = min(self._writers, key=lambda each: len(each[1]))
+        if len(running) >= _BATCHES_AHEAD:
+            self._note(running.popleft(), writer.end())
+        start = len(directory) + 1 if directory else 0
+        batch = [(path[start:], entry.mode, entry.mtime_ns, entry.size) for path, entry in gathered.files]
+        description = Batch(directory, time.time_ns(), batch).pack()
+        writer.begin(self._tree.directory(directory), description, b"".join(gathered.parts))
+        running.append(gathered.files)
 
-    def _submit(self) -> None:
-        if not self._files:
-            return
-        if len(self._running) >= _BATCHES_AHEAD:
-            self._gather()
-        start = len(self._directory) + 1 if self._directory else 0
-        batch = [(path[start:], entry.mode, entry.mtime_ns, entry.size) for path, entry in self._files]
-        description = Batch(self._directory, time.time_ns(), batch).pack()
-        directory = os.dup(self._tree.directory(self._directory))
-        try:
-            future = self._threads.submit(self._write, directory, description, b"".join(self._parts))
-        except BaseException:
-            os.close(directory)
-            raise
-        future.add_done_callback(lambda _: os.close(directory))
-        self._running.append((self._files, future))
-        self._files, self._parts, self._size = [], [], 0
-
-    def _write(self, directory: int, description: bytes, data: bytes) -> Created:
-        writer = self._writers.get()
-        try:
-            return writer(directory, description, data)
-        except BaseException:
-            writer = _fail  # a further batch would overwrite the note of the file that this one was making
-            raise
-        finally:
-            self._writers.put(writer)
-
-    def _gather(self) -> None:
-        files, future = self._running.popleft()
-        created = future.result()
+    def _note(self, files: Sequence[tuple[bytes, Entry]], created: Created) -> None:
         for (path, entry), seen in zip(files, fingerprints(created), strict=False):
             self._made(path, entry, Fingerprint(*seen))
         _, failed, code = created
@@ -218,19 +222,19 @@ class FreshFiles:
             raise WorkspaceError(path, f"can't be written: {os.strerror(code)}")
 
 
-def _fail(directory: int, description: bytes, data: bytes) -> Created:
-    raise WorkspaceError(b"", "can't be written: what was to make the files before has failed")
-
-
 class _Inline:
     """Makes files in this process."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._slot = Slot(memory)
+        self._ended: deque[Created] = deque()
 
-    def write(self, directory: int, description: bytes, data: bytes) -> Created:
+    def begin(self, directory: int, description: bytes, data: bytes) -> None:
         self._slot.begin(description)
-        return create(directory, Batch.unpack(description).files, memoryview(data), self._slot.mark)
+        self._ended.append(create(directory, Batch.unpack(description).files, memoryview(data), self._slot.mark))
+
+    def end(self) -> Created:
+        return self._ended.popleft()
 
 
 class _Process:
@@ -259,14 +263,15 @@ class _Process:
         self._door.close()
         self._process.wait()
 
-    def write(self, directory: int, description: bytes, data: bytes) -> Created:
-        try:
+    def begin(self, directory: int, description: bytes, data: bytes) -> None:
+        with _telling():
             socket.send_fds(self._door, [HEADER.pack(len(description), len(data))], [directory])
             self._door.sendall(description + data)
+
+    def end(self) -> Created:
+        with _telling():
             size, failed, code = ENDED.unpack(self._received(ENDED.size))
             return bytes(self._received(size)), failed, code
-        except OSError as error:
-            raise WorkspaceError(b"", f"can't be written: the process that does it has ended ({error})") from error
 
     def _received(self, size: int) -> bytearray:
         answer = bytearray()
@@ -276,3 +281,11 @@ class _Process:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             answer += more
         return answer
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(b"", f"can't be written: the process that does it has ended ({error})") from error

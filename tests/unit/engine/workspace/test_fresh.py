@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from ctxmgr.engine.manifest.entries import FILE, Entry, Fingerprint, fingerprint
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
 from ctxmgr.engine.workspace import fresh
 from ctxmgr.engine.workspace.dirfd import Tree
-from ctxmgr.engine.workspace.filewriter import NOTHING, NUMBER, SLOT_SIZE, Batch
+from ctxmgr.engine.workspace.filewriter import NOTHING, NUMBER, SLOT_SIZE, Batch, NewFile
 from ctxmgr.engine.workspace.fresh import filling, remove_unfinished
 
 OLD = 1_000_000_000
@@ -80,6 +80,40 @@ def test_files_are_made_with_content_mode_and_time(root: Path, journal: Path, pr
         assert made[path] == fingerprint(status)
         assert file.read_bytes() == content
     assert not journal.exists()
+
+
+class TestBatches:
+    @pytest.fixture
+    def batches(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
+        """The directory and the number of files of each batch."""
+        made: list[tuple[bytes, int]] = []
+
+        class Noted(Batch):
+            def __init__(self, directory: bytes, begun_ns: int, files: Sequence[NewFile]) -> None:
+                super().__init__(directory, begun_ns, files)
+                made.append((directory, len(files)))
+
+        monkeypatch.setattr(fresh, "_WORTH_A_PROCESS", 0)
+        monkeypatch.setattr(fresh, "Batch", Noted)
+        return made
+
+    def test_files_of_one_directory_are_made_together_though_others_come_between(
+        self, root: Path, journal: Path, batches: list[tuple[bytes, int]]
+    ) -> None:
+        (root / "e").mkdir()
+        names = [b"%s/%d" % (directory, number) for number in range(20) for directory in (b"d", b"e")]
+        assert write(root, journal, {name: (name, 0o644) for name in names}).keys() == set(names)
+        assert sorted(batches) == [(b"d", 20), (b"e", 20)]
+
+    def test_what_waits_is_bounded(
+        self, root: Path, journal: Path, batches: list[tuple[bytes, int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fresh, "_GATHERED_BYTES", 100)
+        (root / "e").mkdir()
+        names = [b"%s/%d" % (directory, number) for number in range(4) for directory in (b"d", b"e")]
+        write(root, journal, {name: (bytes(30), 0o644) for name in names})
+        assert sum(count for _, count in batches) == 8
+        assert max(count for _, count in batches) <= 100 / 30
 
 
 def test_what_has_taken_a_name_is_left_alone(root: Path, journal: Path, processes: bool) -> None:
