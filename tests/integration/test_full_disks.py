@@ -89,7 +89,7 @@ class TestNode:
         [
             ("8k", 10, "which files are about to be written: No space left on device; make room on that disk"),
             ("8k", 2_500, "which files are about to be written: No space left on device; make room on that disk"),
-            ("240k", 4_000, "what was synced: No space left on device; make room on that disk, and try again"),
+            ("330k", 4_000, "what was synced: No space left on device; make room on that disk, and try again"),
         ],
         ids=["no room to begin", "no room to begin with processes", "no room to remember"],
     )
