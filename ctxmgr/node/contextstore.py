@@ -93,10 +93,10 @@ class HttpContextStore:
                 raise _unfit("the pages of what a workspace uploaded do not go on")
             asked = msgspec.structs.replace(asked, after=page.next_after)
 
-    def key(self, context_id: str, revision: int) -> str:
+    def key(self, context_id: str, revision: int) -> str | None:
         with suppress(_NotThere):
             return self._asked(nodewire.KeyOf(context_id, revision), nodewire.Key).key
-        return ""
+        return None
 
     def is_unchanged(
         self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]

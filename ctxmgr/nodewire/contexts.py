@@ -99,9 +99,9 @@ class KeyOf(Message):
 
 
 class Key(Message):
-    """A revision's key; empty where there is no such revision."""
+    """A revision's key; empty where the context has not come so far, None where it can't be told."""
 
-    key: str
+    key: str | None
 
 
 class Unchanged(Message):

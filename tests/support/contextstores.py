@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -30,6 +31,7 @@ __all__ = ["ADAPTERS", "ACCOUNT", "Keeper"]
 
 ACCOUNT = "local"
 NODE = "node-of-the-tests"
+_numbers = count(1)
 
 
 class Keeper:
@@ -40,11 +42,10 @@ class Keeper:
         self.catalog = Catalog.open(opened.catalog)
         self.packs = BlobStore.open(opened.blobs)
         self.folder = folder
-        self._numbers = count(1)
 
     def context(self, account: str = ACCOUNT) -> str:
         with self.catalog.write() as connection:
-            return str(contexts.create(connection, account, f"project-{next(self._numbers)}").id)
+            return str(contexts.create(connection, account, f"project-{next(_numbers)}").id)
 
     def stored(self) -> list[Path]:
         """The files of all packs."""
@@ -52,7 +53,7 @@ class Keeper:
 
     def task(self, context_id: str, *, mount: str = "/", policy: str = "", mode: str = "upload") -> Task:
         """Bind a context in a new session, and queue a sync of it that nobody runs."""
-        session_id = f"s-{next(self._numbers)}"
+        session_id = f"s-{next(_numbers)}"
         read, _ = read_policy(policy, mount)
         binding = sessions.BindingRow(session_id, context_id, mount, mount, read, policy, 0)
         session = sessions.SessionRow(session_id, ACCOUNT, os.sep, False, {}, "", sessions.RUNNING, "")
@@ -91,14 +92,14 @@ def in_this_process(keeper: Keeper, account: str) -> Iterator[ContextStore]:
 @contextmanager
 def over_http(keeper: Keeper, account: str) -> Iterator[ContextStore]:
     service = ContextService.open(keeper.folder)
-    _, key = service.keys.create(f"a key of {account}", account)
+    _, key = service.keys.create(f"a key of {account} {secrets.token_hex(4)}", account)
     with HttpServer(service) as server:
         wire = DoorWire(resolve(endpoint=server.address, api_key=key))
         door = Door(wire, threading.Event())
         if account == ACCOUNT:
             door.call(nodewire.Take(NODE, "a host", 1), nodewire.Taken)
         places = keeper.folder / f"what {account} remembers"
-        places.mkdir()
+        places.mkdir(exist_ok=True)
         yield HttpContextStore(door, door.call(nodewire.Hello(), nodewire.Welcome), Manifests(places))
         wire.close()
     service.close()

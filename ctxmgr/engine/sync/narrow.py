@@ -68,10 +68,10 @@ def upload_narrowly(
         return False
     if state.files or found.manifest:
         after = advance(planned, found, {}, revision)
-        packs = writer.packs()
-        if packs is not None and _holds(view, planned, after):
-            key = store.key(place.context_id, revision) if changes else known.key
-            after = msgspec.structs.replace(after, key=key, packs=known.packs | packs)
+        key = store.key(place.context_id, revision) or "" if changes else known.key
+        packs = writer.packs() if _holds(view, planned, after) else None
+        both = None if packs is None or known.packs is None else known.packs | packs
+        after = msgspec.structs.replace(after, key=key, packs=both)
         save_state(place.state, known.advanced(state.files, after))
     return True
 
@@ -116,18 +116,18 @@ def in_step(
         planned: what it did.
         writer: what an upload stored content with.
     """
+    key = store.key(place.context_id, after.revision) or ""
+    packs = None
     # A download that has written something has cost enough.
-    if place.is_plain and view.files is view.rows and not planned.write and _holds(view, planned, after):
-        key = store.key(place.context_id, after.revision)
-        digests = {digest for entry, _ in after.files.values() for digest in entry.chunks} if key else set()
-        packs = (writer or PackWriter(store.content)).packs(digests) if key else None
-        if packs is not None:
-            after = msgspec.structs.replace(after, key=key, packs=packs)
+    if key and place.is_plain and view.files is view.rows and not planned.write and _holds(view, planned, after):
+        digests = {digest for entry, _ in after.files.values() for digest in entry.chunks}
+        packs = (writer or PackWriter(store.content)).packs(digests)
+    after = msgspec.structs.replace(after, key=key, packs=packs)
     return PackedState.of(after)
 
 
 def _is_in_step(store: ContextStore, place: Place, known: PackedState) -> bool:
-    if not known.key or not place.is_plain:
+    if not known.key or known.packs is None or not place.is_plain:
         return False
     return store.is_unchanged(place.context_id, place.paths, revision=known.revision, key=known.key, packs=known.packs)
 

@@ -86,11 +86,11 @@ class ContextStore(Protocol):
             by path relative to the given one, the entry that was put last, or None where it was ended.
         """
 
-    def key(self, context_id: str, revision: int) -> str:
+    def key(self, context_id: str, revision: int) -> str | None:
         """Return what tells a revision from one of the same number that the context had, or may have, in another life.
 
         Returns:
-            empty where there is no such revision, or it can't be told.
+            empty where the context has not come so far; None where it can't be told, as of one that was pruned.
         """
 
     def is_unchanged(

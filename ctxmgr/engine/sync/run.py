@@ -286,6 +286,10 @@ class Syncs:
         if not state.revision:
             # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
             return state
+        key = self._store.key(place.context_id, state.revision)
+        if key == "" or (key is not None and state.key and key != state.key):
+            # The catalog was brought back from a backup: what it did not have is no change that somebody made there.
+            return WorkspaceState(told=state.told)
         for origin in reversed(place.paths):
             uploaded = self._store.uploaded_since(
                 place.context_id, origin, workspace=place.state.stem, revision=state.revision

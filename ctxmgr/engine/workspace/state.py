@@ -49,16 +49,15 @@ class WorkspaceState(msgspec.Struct, array_like=True):
         revision: the context's head revision that was seen then; 0 before the first sync.
         files: what is known of each path.
         told: the ignore rules of which a sync has said that the context holds something they exclude.
-        key: if the context holds exactly these files at that revision, what tells it from others of its number;
-            otherwise empty.
-        packs: those that all their content lies in then.
+        key: what tells that revision from others of its number; empty if it can't be told.
+        packs: if the context holds exactly these files at that revision, those that all their content lies in.
     """
 
     revision: int = 0
     files: dict[bytes, Known] = {}
     told: list[str] = []
     key: str = ""
-    packs: frozenset[str] = frozenset()
+    packs: frozenset[str] | None = None
 
     def base(self) -> dict[bytes, Entry]:
         """Return the entries alone."""
@@ -69,7 +68,7 @@ class _Header(msgspec.Struct, array_like=True):
     revision: int
     told: list[str]
     key: str
-    packs: list[str]
+    packs: list[str] | None
     count: int
     checksum: bytes
     directories: list[tuple[bytes, bytes, int]]
@@ -91,7 +90,7 @@ class PackedState:
     """
 
     def __init__(
-        self, revision: int = 0, told: Sequence[str] = (), key: str = "", packs: frozenset[str] = frozenset()
+        self, revision: int = 0, told: Sequence[str] = (), key: str = "", packs: frozenset[str] | None = None
     ) -> None:
         self.revision = revision
         self.told = list(told)
@@ -153,7 +152,8 @@ class PackedState:
         """Return the state as bytes."""
         listed = [(path, self.prints[path], len(blob)) for path, blob in self._blobs.items()]
         blobs = b"".join(self._blobs.values())
-        packed = _Header(self.revision, self.told, self.key, sorted(self.packs), self.count, _checksum(blobs), listed)
+        packs = None if self.packs is None else sorted(self.packs)
+        packed = _Header(self.revision, self.told, self.key, packs, self.count, _checksum(blobs), listed)
         header = _compressed(_encode(packed))
         return b"".join((_MAGIC, _SIZE.pack(len(header)), header, blobs))
 
@@ -238,7 +238,8 @@ def _parsed(data: bytes) -> PackedState:
     header = _decode_header(_expanded(data[start:end]))
     if _checksum(memoryview(data)[end:]) != header.checksum:
         raise ValueError("its checksum is another one")
-    state = PackedState(header.revision, header.told, header.key, frozenset(header.packs))
+    packs = None if header.packs is None else frozenset(header.packs)
+    state = PackedState(header.revision, header.told, header.key, packs)
     state.count = header.count
     for path, found, size in header.directories:
         state.prints[path] = found

@@ -57,9 +57,11 @@ class CatalogContextStore:
         with self._catalog.read() as connection:
             return any(revisions.ever_held(connection, context_id, path) for path in paths)
 
-    def key(self, context_id: str, revision: int) -> str:
+    def key(self, context_id: str, revision: int) -> str | None:
         with self._catalog.read() as connection:
-            return key_of(connection, context_id, revision)
+            if revision > revisions.head_of(connection, context_id):
+                return ""
+            return key_of(connection, context_id, revision) or None
 
     def is_unchanged(
         self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]

@@ -112,9 +112,9 @@ def test_what_a_workspace_uploaded_comes_in_pages(tmp_path: Path) -> None:
     assert store.uploaded_since(CONTEXT, "/", workspace="w", revision=1) == {b"a": A, b"b": None}
 
 
-def test_a_service_that_does_not_know_keys_has_none_and_may_have_changed(tmp_path: Path) -> None:
+def test_a_service_that_does_not_know_keys_tells_none_and_may_have_changed(tmp_path: Path) -> None:
     node = Node(tmp_path, *[refusing("InvalidPath.NotFound", 404)] * 2)
-    assert node.store.key(CONTEXT, 1) == ""
+    assert node.store.key(CONTEXT, 1) is None
     assert not node.store.is_unchanged(CONTEXT, ["/"], revision=1, key="k", packs=[])
 
 

@@ -82,7 +82,7 @@ def key_of(runtime: Runtime, account: str, message: nodewire.KeyOf) -> nodewire.
     """Answer the key of a revision."""
     with runtime.catalog.read() as connection:
         contexts.find(connection, account, message.context)
-        return nodewire.Key(changes.key_of(connection, message.context, message.revision))
+    return nodewire.Key(runtime.store(account).key(message.context, message.revision))
 
 
 def unchanged(runtime: Runtime, account: str, message: nodewire.Unchanged) -> nodewire.Truth:

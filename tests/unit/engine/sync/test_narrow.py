@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Side:
         self.keeper = keeper
         self.store = store
         self.syncs = Syncs(store, NodeFolder(keeper.folder / "node"), ACCOUNT)
-        (keeper.folder / "node/locks").mkdir(parents=True)
+        (keeper.folder / "node/locks").mkdir(parents=True, exist_ok=True)
         self.context = self.keeper.context()
 
     def sync(
@@ -175,6 +176,39 @@ def test_another_life_of_the_catalog_is_seen(side: Side, root: Path) -> None:
         pytest.raises(AssertionError),
     ):
         side.sync(root)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("ignoring", [False, True])
+@pytest.mark.parametrize("since", [0, 1, 2])
+def test_what_a_backup_of_the_catalog_did_not_have_is_uploaded_again(
+    root: Path, tmp_path: Path, adapter: str, ignoring: bool, since: int
+) -> None:
+    if ignoring:
+        (root / ".ctxignore").write_text("*.log")
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with opened(data, adapter) as side:
+        context = side.context
+        side.sync(root)
+        with closing(sqlite3.connect(data / "catalog.db")) as catalog:
+            catalog.execute("VACUUM INTO ?", (str(backup),))
+        (root / "a").write_bytes(b"newer")
+        (root / "new").write_bytes(b"new")
+        side.sync(root)
+    for file in data.glob("catalog.db*"):
+        file.unlink()
+    backup.rename(data / "catalog.db")
+    with opened(data, adapter) as side:
+        other = tmp_path / "other"
+        other.mkdir()
+        for number in range(since):
+            side.sync(other, "download", context=context)
+            (other / "theirs").write_bytes(b"%d" % number)
+            side.sync(other, context=context)
+        side.sync(root, context=context)
+        held = side.held(context)
+        assert {name: held[name].size for name in (b"a", b"new")} == {b"a": 5, b"new": 3}
+        assert (b"theirs" in held) == (since > 0)
 
 
 @pytest.mark.usefixtures("in_step")

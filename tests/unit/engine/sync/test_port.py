@@ -222,7 +222,7 @@ class TestUnchanged:
     @pytest.fixture
     def key(self, store: ContextStore, context: str, running: Task) -> str:
         store.commit(running, [change({b"a": stored(store, b"1")})], head=0)
-        return store.key(context, 1)
+        return store.key(context, 1) or ""
 
     def test_a_head_is_unchanged_until_the_next_revision(
         self, store: ContextStore, keeper: Keeper, context: str, key: str
