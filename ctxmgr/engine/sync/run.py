@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from itertools import chain
 
-from ctxmgr.engine.archives.archives import Archives
-from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
 from ctxmgr.engine.content.throttle import throttled
-from ctxmgr.engine.manifest.entries import FILE, PACK, Entry, Manifest
+from ctxmgr.engine.manifest.entries import Entry, Manifest
 from ctxmgr.engine.manifest.errors import HeadMoved, WorkspaceChanged
-from ctxmgr.engine.manifest.merge import Change, Mode, Plan
-from ctxmgr.engine.policy.ignore import Ignores
-from ctxmgr.engine.policy.mounts import part_of, workspace_directory
-from ctxmgr.engine.policy.policy import BindingPolicy
-from ctxmgr.engine.policy.whitelist import Part, Selection
+from ctxmgr.engine.manifest.merge import Change, Plan
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.locks import held
@@ -28,19 +19,19 @@ from ctxmgr.engine.workspace.state import WorkspaceState, load_state, save_state
 from ctxmgr.errors import ServiceError
 
 from .changeset import back, located, repacked
-from .conflicts import Conflicts, of_plan, origin_stamp
-from .excluded import excluded_of, stays_in_context
+from .conflicts import Conflicts, of_plan
+from .excluded import excluded_of
 from .guard import check_plan
 from .healing import Healing
 from .narrow import has_nothing_to_download, in_step, upload_narrowly
 from .options import NO_OPTIONS, SyncOptions
 from .outcome import Preview, outcome_of, skipped_of, volume_of
-from .partial import check_known, told_of
 from .place import Place
-from .plan import Reconciled, advance, reconcile, with_unselected
+from .plan import Reconciled, advance, with_unselected
+from .planner import Planner
 from .port import Bound, ContextStore
 from .progress import Monitor
-from .projection import View, view_of
+from .projection import View
 from .task import DOWNLOAD, UPLOAD, Task
 
 __all__ = ["Syncs"]
@@ -63,7 +54,7 @@ class Syncs:
         """
         self._store = store
         self._folder = folder
-        self._archives = Archives(ArchiveCache(folder.archives), store.content, owner)
+        self._planner = Planner(store, folder, owner)
 
     def run(self, task: Task, root: str, monitor: Monitor) -> None:
         """Carry a task out, from its start to its success.
@@ -104,13 +95,13 @@ class Syncs:
 
         Nothing is written, and a sync that runs meanwhile is not waited for.
         """
-        place = self._placed(binding.context_id, binding.mount, path, binding.policy, root, options)
-        state = self._state(place, load_state(place.state).unpacked())
+        place = self._planner.placed(binding.context_id, binding.mount, path, binding.policy, root, options)
+        state = self._planner.state(place, load_state(place.state).unpacked())
         found = scan(place.directory, state, selection=place.listed, ignores=place.ignores)
-        view = self._view(place, lambda: None)
+        view = self._planner.view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
-        planned = self._planned(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
+        planned = self._planner.plan(place, view, state, found, mode, binding.policy.sync_local_file, discard=discard)
         plan = planned.plan
         conflicts = of_plan(plan, view, found.manifest, mode, place.options.conflict, 0)
         refusal = ""
@@ -122,14 +113,14 @@ class Syncs:
         return Preview(plan, skipped_of(found, planned), conflicts, excluded, refusal)
 
     def _upload(self, task: Task, root: str, monitor: Monitor) -> None:
-        place = self._place(task, root)
+        place = self._planner.place(task, root)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, self._folder.workspace_journal(place.directory))
             packed = load_state(place.state)
             writer = PackWriter(throttled(self._store.content, place.options.limit, monitor.check))
             if upload_narrowly(self._store, task, place, packed, writer, monitor):
                 return
-            state = self._state(place, packed.unpacked())
+            state = self._planner.state(place, packed.unpacked())
             monitor.expect(0, 0)
             found = scan(
                 place.directory,
@@ -154,8 +145,8 @@ class Syncs:
         healing = Healing(self._store, place.context_id, place.directory, found, monitor.check)
         while True:
             monitor.check()
-            view = self._view(place, monitor.check, healing)
-            reconciled = self._planned(place, view, state, found, UPLOAD, task.delete)
+            view = self._planner.view(place, monitor.check, healing)
+            reconciled = self._planner.plan(place, view, state, found, UPLOAD, task.delete)
             planned = reconciled.plan
             conflicts = Conflicts()
             conflicts.add(of_plan(planned, view, found.manifest, UPLOAD, place.options.conflict, 0))
@@ -177,21 +168,21 @@ class Syncs:
 
     def _repacked(self, planned: Plan, view: View, place: Place, writer: PackWriter, monitor: Monitor) -> Change:
         def pack(members: Manifest) -> Entry:
-            return self._archives.pack(members, writer, monitor.check)
+            return self._planner.archives.pack(members, writer, monitor.check)
 
         change = repacked(Change(planned.put, planned.drop), view, place.policy, place.selection, pack)
         writer.flush()
         return change
 
     def _download(self, task: Task, root: str, monitor: Monitor) -> None:
-        place = self._place(task, root, make=True)
+        place = self._planner.place(task, root, make=True)
         journal = self._folder.workspace_journal(place.directory)
         with held(self._folder.workspace_lock(place.directory), monitor.check):
             remove_unfinished(place.directory, journal)
             packed = load_state(place.state)
             if has_nothing_to_download(self._store, task, place, packed, monitor):
                 return
-            state = self._state(place, packed.unpacked())
+            state = self._planner.state(place, packed.unpacked())
             found = scan(
                 place.directory,
                 state,
@@ -223,9 +214,9 @@ class Syncs:
         """Plan a download, and put the local versions that it replaces into the context's history before they go."""
         while True:
             monitor.check()
-            view = self._view(place, monitor.check)
+            view = self._planner.view(place, monitor.check)
             head = view.origins.head
-            reconciled = self._planned(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
+            reconciled = self._planner.plan(place, view, state, found, DOWNLOAD, task.delete, discard=task.discard)
             planned = reconciled.plan
             conflicts = of_plan(planned, view, found.manifest, DOWNLOAD, place.options.conflict, head + 1)
             met = deepcopy(task.conflicts)
@@ -257,95 +248,3 @@ class Syncs:
         except ServiceError:
             self._store.commit(task, [], head=view.origins.head)
             raise
-
-    def _place(self, task: Task, root: str, *, make: bool = False) -> Place:
-        policy = self._store.policy(task)
-        return self._placed(task.context_id, task.mount, task.path, policy, root, task.options, make=make)
-
-    def _placed(
-        self,
-        context_id: str,
-        mount: str,
-        path: str,
-        policy: BindingPolicy,
-        root: str,
-        options: SyncOptions,
-        *,
-        make: bool = False,
-    ) -> Place:
-        directory = workspace_directory(root, mount, make=make)
-        state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
-        part = os.fsencode(part_of(mount, path))
-        white_listed = Selection.of(policy.white_lists, mount)
-        options = options.under(policy)
-        ignores = Ignores(options.exclude)
-        return Place(context_id, mount, policy, directory, state, part, white_listed, options, ignores)
-
-    def _state(self, place: Place, state: WorkspaceState) -> WorkspaceState:
-        """Complete what the workspace had at its last sync, if that ended between its commit and its state's file."""
-        if not state.revision:
-            # Nothing is known, which may be on purpose: the directory was made anew, and is not what uploaded once.
-            return state
-        key = self._store.key(place.context_id, state.revision)
-        if key == "" or (key is not None and state.key and key != state.key):
-            # The catalog was brought back from a backup: what it did not have is no change that somebody made there.
-            return WorkspaceState(told=state.told)
-        for origin in reversed(place.paths):
-            uploaded = self._store.uploaded_since(
-                place.context_id, origin, workspace=place.state.stem, revision=state.revision
-            )
-            for path, entry in uploaded.items():
-                # What went into a pack is not told from what was in it before: such files have no base then.
-                if entry is None:
-                    state.files.pop(path, None)
-                elif not (entry.kind == FILE and entry.target == PACK):
-                    state.files[path] = (entry, None)
-        return state
-
-    def _view(self, place: Place, check: Callable[[], None], healing: Healing | None = None) -> View:
-        origins = self._store.origins(place.context_id, place.paths)
-        if healing is not None:
-            # Before the archives among them are read.
-            healing.ensure_head(origins)
-        # As a whole, also for a sync of a part: what an archive elsewhere unpacks to is there, and not deleted.
-        view = view_of(origins, place.policy, place.unignored, self._archives, check)
-        if healing is not None:
-            unpacked = {path: entry for path, entry in view.files.items() if view.rows.get(path) is not entry}
-            healing.ensure(unpacked)
-        return view
-
-    def _planned(
-        self,
-        place: Place,
-        view: View,
-        state: WorkspaceState,
-        found: Scan,
-        mode: str,
-        delete: bool,
-        *,
-        discard: bool = False,
-    ) -> Reconciled:
-        side: Mode = "upload" if mode == UPLOAD else "download"
-        selection = place.selection
-        planned = reconcile(
-            view,
-            state,
-            found,
-            mode=side,
-            delete=delete,
-            selection=selection,
-            discard=discard,
-            choice=place.options.conflict,
-            stamp=origin_stamp(),
-        )
-        stays, told = stays_in_context(view, place.ignores, state.told)
-        planned = replace(planned, skipped=[*planned.skipped, *stays], told=told)
-        if not place.part:
-            return planned
-        part = Part(place.part, place.unignored)
-        if not any(
-            part.includes(path)
-            for path in chain(found.manifest, (path for path, _ in found.skipped), view.files, state.files)
-        ):
-            check_known(self._store, place.context_id, place.paths, place.part)
-        return told_of(part, planned, view, mode=side)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Final
 
-from ctxmgr.engine.manifest.errors import WorkspaceError, WorkspaceGone
+from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.oserrors import described
 
-from .dirfd import Tree
-
-__all__ = ["DIRECTORY_NUMBERS", "Listing", "is_as_printed", "listing_of", "print_of"]
+__all__ = ["DIRECTORY_NUMBERS", "Listing", "listing_of", "print_of"]
 
 DIRECTORY_NUMBERS: Final = 0, 0, 0, 0
 """What stands in a print behind the mode of a directory, whose other numbers change with what is in it."""
@@ -80,34 +78,3 @@ def listing_of(directory: bytes, descriptor: int) -> Listing:
     except OSError as error:
         raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
     return Listing(found)
-
-
-def is_as_printed(root: str, prints: Mapping[bytes, bytes], check: Callable[[], None] = lambda: None) -> bool:
-    """Whether a workspace's directories are exactly those of some prints.
-
-    Args:
-        root: the mount directory.
-        prints: by directory; one without an item has none.
-        check: called often; what it raises stops the work.
-
-    Raises:
-        WorkspaceError: something can't be read.
-    """
-    met = 0
-    waiting = [b""]
-    with Tree(os.fsencode(root)) as tree:
-        while waiting:
-            check()
-            directory = waiting.pop()
-            try:
-                listing = listing_of(directory, tree.directory(directory))
-            except WorkspaceGone:
-                return False
-            if not listing.items and directory not in prints:
-                continue
-            if not listing.print or listing.print != prints.get(directory):
-                return False
-            met += 1
-            prefix = directory + b"/" if directory else b""
-            waiting += [prefix + os.fsencode(name) for name in listing.directories]
-    return met == len(prints)

@@ -26,7 +26,7 @@ from ctxmgr.oserrors import described
 from .durable import replace_durably
 from .prints import DIRECTORY_NUMBERS, print_of
 
-__all__ = ["Known", "PackedState", "WorkspaceState", "load_state", "read_state", "save_state"]
+__all__ = ["Known", "PackedState", "WorkspaceState", "load_state", "save_state"]
 
 _log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ def load_state(file: Path) -> PackedState:
     that differs are kept, and only time is lost.
     """
     try:
-        return read_state(file)
+        return _read(file)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -200,7 +200,7 @@ def load_state(file: Path) -> PackedState:
     return PackedState()
 
 
-def read_state(file: Path) -> PackedState:
+def _read(file: Path) -> PackedState:
     """Read a workspace's state as it is.
 
     Raises:
