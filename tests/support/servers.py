@@ -24,11 +24,13 @@ import pytest
 from filelock import FileLock
 from psycopg import sql
 
-__all__ = ["PASSWORD", "SECRET", "Database", "PostgreSQLServer", "SeaweedServer", "postgresql", "seaweedfs"]
+__all__ = ["LEFT_OUT", "PASSWORD", "SECRET", "Database", "PostgreSQLServer", "SeaweedServer", "postgresql", "seaweedfs"]
 
 USER, PASSWORD = "ctxmgr", "password-of-the-tests"
 ACCESS_KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 WEED_SHA256 = "8dc07b173ff9ad6068a601213174f6009cf7e66684e88d87f0fa20da3dbff876"
+LEFT_OUT = ("-admin.ui=false", "-webdav=false")
+"""What a server is told not to start beside the store."""
 START_SECONDS = 60.0
 
 
@@ -153,8 +155,7 @@ class SeaweedServer:
         command = [*_ended_with_parent(), str(self._weed), "mini", f"-dir={self._folder}", "-ip=127.0.0.1"]
         command += [
             "-ip.bind=127.0.0.1",
-            "-admin.ui=false",
-            "-webdav=false",
+            *LEFT_OUT,
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             *self._options,
