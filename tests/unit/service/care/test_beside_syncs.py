@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ctxmgr.engine.sync import narrow, plan, run
+from ctxmgr.engine.sync import narrow, plan, planner
 from ctxmgr.service import ContextService
 from ctxmgr.service.care.prune import free_room
 from tests.unit.service.care.stored import Stored
@@ -40,7 +40,7 @@ def test_a_sync_whose_content_is_removed_before_it_commits_stores_it_again(
             prune_now(stored)
         return planned(*args, **kwargs)
 
-    for module in (run, narrow):
+    for module in (planner, narrow):
         monkeypatch.setattr(module, "reconcile", slowly)
     stored.sync({"a": "what comes back", "b": "b"})
     assert pruned
