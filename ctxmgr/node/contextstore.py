@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Final, TypeVar
 
@@ -94,19 +93,17 @@ class HttpContextStore:
             asked = msgspec.structs.replace(asked, after=page.next_after)
 
     def key(self, context_id: str, revision: int) -> str | None:
-        with suppress(_NotThere):
-            return self._asked(nodewire.KeyOf(context_id, revision), nodewire.Key).key
-        return None
+        answer = self._asked(nodewire.KeyOf(context_id, revision), nodewire.Key)
+        return None if answer is None else answer.key
 
     def is_unchanged(
         self, context_id: str, paths: Sequence[str], *, revision: int, key: str, packs: Collection[str]
     ) -> bool:
         if len(packs) > nodewire.MAX_PACKS:
             return False
-        with suppress(_NotThere):
-            asked = nodewire.Unchanged(context_id, list(paths), revision, key, sorted(packs))
-            return self._asked(asked, nodewire.Truth).value
-        return False
+        asked = nodewire.Unchanged(context_id, list(paths), revision, key, sorted(packs))
+        answer = self._asked(asked, nodewire.Truth)
+        return answer is not None and answer.value
 
     def ever_held(self, context_id: str, paths: Sequence[bytes]) -> bool:
         return self._door.call(nodewire.Held(context_id, list(paths)), nodewire.Truth).value
@@ -125,13 +122,13 @@ class HttpContextStore:
 
         self._staging.deliver(packed, send, room=len(nodewire.encode(message)))
 
-    def _asked(self, message: nodewire.Message, kind: type[_Message]) -> _Message:
-        """Call what a service of an older version does not know."""
+    def _asked(self, message: nodewire.Message, kind: type[_Message]) -> _Message | None:
+        """Call what a service of an older version does not know; return None if this one is."""
         try:
             return self._door.call(message, kind)
         except ServiceError as error:
             if error.code == _NO_SUCH_CALL:
-                raise _NotThere from error
+                return None
             raise
 
     def _followed(self, context_id: str, paths: Sequence[str], known: Known) -> tuple[Known, tuple[bytes, ...]]:
@@ -152,10 +149,6 @@ class HttpContextStore:
             if not (asked.origin, asked.after) < (page.next_origin, page.next_after):
                 raise _unfit("the pages of what a context holds do not go on")
             asked = msgspec.structs.replace(asked, at=page.head, origin=page.next_origin, after=page.next_after)
-
-
-class _NotThere(Exception):
-    """The service does not know a call."""
 
 
 class _Torn(Exception):

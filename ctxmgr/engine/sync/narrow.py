@@ -8,21 +8,20 @@ from __future__ import annotations
 import msgspec
 
 from ctxmgr.engine.content.chunks import PackWriter
-from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.manifest.merge import Change, Plan
 from ctxmgr.engine.workspace.narrowscan import scan_differences
 from ctxmgr.engine.workspace.state import PackedState, WorkspaceState, save_state
 
-from .changeset import located
 from .conflicts import Conflicts
 from .guard import FEW
-from .outcome import outcome_of, volume_of
+from .outcome import outcome_of
 from .place import Place
 from .plan import Reconciled, advance, reconcile
 from .port import ContextStore
 from .progress import Monitor
 from .projection import Origins, View
 from .task import Task
+from .uploadcommit import commit_upload
 
 __all__ = ["has_nothing_to_download", "in_step", "upload_narrowly"]
 
@@ -33,7 +32,7 @@ def upload_narrowly(
     """Upload what differs from a state, and end the task.
 
     Returns:
-        False if more has to be looked at: then nothing is done.
+        False if more has to be looked at: then nothing is committed.
 
     Raises:
         Exception: as an upload that looks at everything.
@@ -53,22 +52,15 @@ def upload_narrowly(
     if place.options.guard and (differences.empty or len(planned.drop) > FEW):
         # More has to be known to say whether that is allowed.
         return False
-    files, size = volume_of(planned.put)
-    monitor.expect(files, size)
-    monitor.step(files, size)
-    change = located(Change(planned.put, planned.drop), view.origins, note="upload", workspace=place.state.stem)
-    changes = [change] if change.put or change.drop else []
-    revision = known.revision + len(changes)
-    outcome = outcome_of(
-        reconciled, found, revision, planned.put, len(planned.drop), monitor, Conflicts(), same=differences.same
+    change = Change(planned.put, planned.drop)
+    revision = commit_upload(
+        store, task, place, view, found, reconciled, change, Conflicts(), monitor, same=differences.same
     )
-    try:
-        store.commit(task, changes, head=known.revision, outcome=outcome)
-    except HeadMoved:
+    if revision is None:
         return False
     if state.files or found.manifest:
         after = advance(planned, found, {}, revision)
-        key = store.key(place.context_id, revision) or "" if changes else known.key
+        key = known.key if revision == known.revision else store.key(place.context_id, revision) or ""
         packs = writer.packs() if _holds(view, planned, after) else None
         both = None if packs is None or known.packs is None else known.packs | packs
         after = msgspec.structs.replace(after, key=key, packs=both)

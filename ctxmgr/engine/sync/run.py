@@ -33,6 +33,7 @@ from .port import Bound, ContextStore
 from .progress import Monitor
 from .projection import View
 from .task import DOWNLOAD, UPLOAD, Task
+from .uploadcommit import commit_upload
 
 __all__ = ["Syncs"]
 
@@ -152,19 +153,10 @@ class Syncs:
             conflicts.add(of_plan(planned, view, found.manifest, UPLOAD, place.options.conflict, 0))
             self._check(replace(task, conflicts=conflicts), place, reconciled, view, found, state)
             healing.ensure(planned.put, stored=writer.added)
-            files, size = volume_of(planned.put)
-            monitor.expect(files, size)
-            monitor.step(files, size)
             rows = self._repacked(planned, view, place, writer, monitor)
-            change = located(rows, view.origins, note="upload", workspace=place.state.stem)
-            changes = [change] if change.put or change.drop else []
-            revision = view.origins.head + len(changes)
-            outcome = outcome_of(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts)
-            try:
-                self._store.commit(task, changes, head=view.origins.head, outcome=outcome)
-            except HeadMoved:
-                continue
-            return planned, reconciled.told, view, revision
+            revision = commit_upload(self._store, task, place, view, found, reconciled, rows, conflicts, monitor)
+            if revision is not None:
+                return planned, reconciled.told, view, revision
 
     def _repacked(self, planned: Plan, view: View, place: Place, writer: PackWriter, monitor: Monitor) -> Change:
         def pack(members: Manifest) -> Entry:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
 
@@ -13,7 +14,7 @@ from ctxmgr.engine.manifest.entries import parent, show
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError, WorkspaceGone
 from ctxmgr.oserrors import described
 
-__all__ = ["Tree"]
+__all__ = ["Tree", "items_of"]
 
 _OPEN_DIRECTORIES: Final = 64
 _FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -148,6 +149,23 @@ class Tree:
                 raise WorkspaceError(path, f"is read-only and can't be made writable: {described(error)}") from error
             self._before[path] = mode
         self._writable.add(path)
+
+
+def items_of(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_result]]:
+    """List an open directory: names, in no order, and what lstat says of each.
+
+    Raises:
+        WorkspaceError: it can't be read.
+    """
+    try:
+        with os.scandir(descriptor) as items:
+            for item in items:
+                try:
+                    yield os.fsencode(item.name), item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+    except OSError as error:
+        raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
 
 
 def _no_path(path: bytes) -> WorkspaceError:

@@ -12,7 +12,7 @@ from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceGone
 from ctxmgr.engine.policy.ignore import IGNORE_FILE, Ignores
 
 from .dirfd import Tree
-from .prints import listing_of
+from .prints import Listing
 from .scan import OnProgress, Scan, Walk
 from .state import Known, PackedState, WorkspaceState
 
@@ -57,17 +57,14 @@ def scan_differences(
     """
     with Tree(os.fsencode(root)) as tree:
         walk = _NarrowWalk(tree, known)
-        try:
-            walk.run(progress)
-        except WorkspaceGone as error:
-            raise WorkspaceChanged(error.path, "was removed while it was scanned") from error
+        walk.run(progress)
         if walk.may_ignore:
             return None
         walk.take_vanished()
         walk.read(writer, progress, expect)
         walk.take_directories_above()
     files = sum(entry.kind != DIRECTORY for entry, _ in walk.before.values())
-    state = WorkspaceState(known.revision, walk.before, key=known.key, packs=known.packs)
+    state = WorkspaceState(known.revision, walk.before)
     return Differences(state, walk.found, known.count - files, walk.empty)
 
 
@@ -107,26 +104,24 @@ class _NarrowWalk(Walk):
                 self.found.manifest[above] = known[0]
                 above = holder
 
-    def run(self, progress: OnProgress | None) -> None:
-        while self._waiting and not self.may_ignore:
-            directory = self._waiting.pop()
-            if progress is not None:
-                progress(0, 0)
-            self._list(directory, self._tree.directory(directory))
+    def _miss(self, directory: bytes, error: WorkspaceGone) -> None:
+        raise WorkspaceChanged(error.path, "was removed while it was scanned") from error
 
     def _list(self, directory: bytes, descriptor: int) -> None:
         prefix = directory + b"/" if directory else b""
-        listing = listing_of(directory, descriptor)
+        listing = Listing(directory, descriptor)
         self._vanished.discard(directory)
         self.empty = self.empty and not listing.items
         if listing.print and listing.print == self._packed.prints.get(directory):
-            self._waiting += [prefix + os.fsencode(name) for name in listing.directories]
+            self._waiting += [prefix + name for name in listing.directories]
             return
         known = self._packed.files(directory)
-        for text, status in listing.items:
-            name = os.fsencode(text)
+        for name, status in listing.items:
             path = prefix + name
-            self.may_ignore |= name == IGNORE_FILE
+            if name == IGNORE_FILE:
+                self.may_ignore = True
+                self._waiting.clear()
+                return
             before = known.pop(path, None)
             if before is not None:
                 if stat.S_ISDIR(status.st_mode) and before[0] == Entry(DIRECTORY, stat.S_IMODE(status.st_mode)):

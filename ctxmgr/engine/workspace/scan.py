@@ -30,7 +30,7 @@ from ctxmgr.engine.policy.ignore import IGNORE_FILE, MAX_IGNORE_FILE, Ignores
 from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.oserrors import described
 
-from .dirfd import Tree
+from .dirfd import Tree, items_of
 from .ingest import OnProgress, ingest
 from .state import Known, WorkspaceState
 
@@ -172,9 +172,8 @@ class Walk:
                 progress(0, 0)
             try:
                 self._list(directory, self._tree.directory(directory))
-            except WorkspaceGone:
-                self.found.manifest.pop(directory, None)
-                self.found.outside.pop(directory, None)
+            except WorkspaceGone as error:
+                self._miss(directory, error)
 
     def read(self, writer: PackWriter | None, progress: OnProgress | None, expect: OnProgress | None = None) -> None:
         """Read the files that have to be read."""
@@ -189,9 +188,14 @@ class Walk:
             for path in self._recent:
                 _read(self._tree, path, writer, self.found, progress)
 
+    def _miss(self, directory: bytes, error: WorkspaceGone) -> None:
+        """Go on without a directory that has vanished since the one above it was listed."""
+        self.found.manifest.pop(directory, None)
+        self.found.outside.pop(directory, None)
+
     def _list(self, directory: bytes, descriptor: int) -> None:
         prefix = directory + b"/" if directory else b""
-        items = _items(directory, descriptor)
+        items = items_of(directory, descriptor)
         rules = _ignore_file(prefix, descriptor)
         if rules is not None:
             self._ignores.add(directory, rules)
@@ -266,18 +270,6 @@ class Walk:
                 self.found.racy.add(path)
         self.found.manifest[path] = entry
         self.found.fingerprints[path] = seen
-
-
-def _items(directory: bytes, descriptor: int) -> Iterator[tuple[bytes, os.stat_result]]:
-    try:
-        with os.scandir(descriptor) as items:
-            for item in items:
-                try:
-                    yield os.fsencode(item.name), item.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-    except OSError as error:
-        raise WorkspaceError(directory, f"can't be read: {described(error)}") from error
 
 
 def _ignore_file(prefix: bytes, descriptor: int) -> bytes | None:

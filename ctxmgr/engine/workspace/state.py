@@ -7,11 +7,11 @@ only those in which something differs.
 from __future__ import annotations
 
 import logging
-import os
 import stat
 import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -170,9 +170,9 @@ class PackedState:
 
 
 def _print_of_known(items: Iterable[tuple[bytes, Entry, Fingerprint | None]]) -> bytes:
-    names: list[str] = []
+    names: list[bytes] = []
     numbers: list[int] = []
-    for name, (_, entry, seen) in sorted((os.fsdecode(item[0]), item) for item in items):
+    for name, entry, seen in sorted(items, key=itemgetter(0)):
         names.append(name)
         if entry.kind == DIRECTORY:
             numbers += (stat.S_IFDIR | entry.mode, *DIRECTORY_NUMBERS)
@@ -190,32 +190,14 @@ def load_state(file: Path) -> PackedState:
     that differs are kept, and only time is lost.
     """
     try:
-        return _read(file)
+        return _parsed(file.read_bytes())
     except FileNotFoundError:
         pass
     except OSError as error:
         _log.warning("The workspace state %s can't be read; it is taken as empty: %s", file, error)
-    except ValueError as error:
-        _log.warning("The workspace state %s is taken as empty: it %s", file, error)
-    return PackedState()
-
-
-def _read(file: Path) -> PackedState:
-    """Read a workspace's state as it is.
-
-    Raises:
-        OSError: the file is missing, or can't be read.
-        ValueError: it is damaged, or of another version.
-    """
-    data = file.read_bytes()
-    try:
-        if data.startswith(_MAGIC):
-            return _parsed(data)
-        if data.startswith(_FIRST_MAGIC):
-            return PackedState.of(_decode_first(_expanded(data[len(_FIRST_MAGIC) :])))
     except (zstandard.ZstdError, msgspec.DecodeError, struct.error, ValueError, MemoryError) as error:
-        raise ValueError(f"is damaged: {error}") from error
-    raise ValueError("is of another version or damaged")
+        _log.warning("The workspace state %s is damaged or of another version; it is taken as empty: %s", file, error)
+    return PackedState()
 
 
 def save_state(file: Path, state: PackedState) -> None:
@@ -233,6 +215,10 @@ def save_state(file: Path, state: PackedState) -> None:
 
 
 def _parsed(data: bytes) -> PackedState:
+    if data.startswith(_FIRST_MAGIC):
+        return PackedState.of(_decode_first(_expanded(data[len(_FIRST_MAGIC) :])))
+    if not data.startswith(_MAGIC):
+        raise ValueError("it begins with something else")
     start = len(_MAGIC) + _SIZE.size
     end = start + _SIZE.unpack_from(data, len(_MAGIC))[0]
     header = _decode_header(_expanded(data[start:end]))
