@@ -6,7 +6,6 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -20,7 +19,8 @@ from ctxmgr.node import content, door
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.testing import Service, serve
 from tests.support.faultyline import FaultyLine
-from tests.support.scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedServer
+from tests.support.forward import flipped, forward
+from tests.support.scripted import Dropped, Raw, Recorded, ScriptedServer
 
 SYNCS = int(os.environ.get("CTXMGR_TEST_SYNCS", "20"))
 """In each direction, through each way that damages: more of them find rarer cases."""
@@ -60,15 +60,7 @@ class Passage:
         return self._handed_on(request)
 
     def _handed_on(self, request: Recorded) -> Raw:
-        connection = HTTPConnection(self._behind, timeout=2 * PATIENCE)
-        try:
-            connection.request(request.method, request.target, request.body, dict(request.headers))
-            answer = connection.getresponse()
-            framing = {"connection", "content-length", "transfer-encoding"}
-            headers = {name: value for name, value in answer.getheaders() if name.lower() not in framing}
-            return Raw(answer.read(), answer.status, headers)
-        finally:
-            connection.close()
+        return forward(self._behind, request)
 
 
 class MessageDamage(Passage):
@@ -94,11 +86,7 @@ class MessageDamage(Passage):
         return attrs.evolve(answer, body=self._flipped(answer.body, how == "answer"))
 
     def _flipped(self, content: bytes, flips: bool) -> bytes:
-        if not flips or not content:
-            return content
-        flipped = bytearray(content)
-        flipped[self._random.randrange(len(content))] ^= 1 << self._random.randrange(8)
-        return bytes(flipped)
+        return flipped(content, self._random) if flips and content else content
 
 
 class LimitingPassage(Passage):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Final, NamedTuple
 
 from ctxmgr import nodewire
 from ctxmgr.service.api.registry import ACTIONS
 
-from .scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedServer
+from .forward import forward
+from .scripted import Dropped, Raw, Recorded, ScriptedServer
 
 __all__ = ["MOMENTS", "Marksman", "Shot"]
 
 MOMENTS: Final = ("before", "during", "after")
 """Of a message: it has not reached the service; the service has it and has not answered; the answer is on its way."""
-_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 _OF_NO_TASK: Final = frozenset({"hello", "attach", "take", "leave", "answer", "start"})
 
 
@@ -52,7 +52,7 @@ class Marksman:
         """
         self.hits = 0
         self.messages = 0
-        self._port = port
+        self._behind = f"127.0.0.1:{port}"
         self._guard = threading.Lock()
         self._runs = False
         self._shots: list[Shot] = []
@@ -121,18 +121,11 @@ class Marksman:
             if shot.victim == "node":
                 self._runs = False
 
-    def _hand_on(self, request: Recorded, then: Callable[[], None] = lambda: None) -> Raw | Dropped:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=2 * PATIENCE)
+    def _hand_on(self, request: Recorded, sent: Callable[[], None] = lambda: None) -> Raw | Dropped:
         try:
-            connection.request(request.method, request.target, request.body, dict(request.headers))
-            then()
-            answer = connection.getresponse()
-            headers = {name: value for name, value in answer.getheaders() if name.lower() not in _FRAMING}
-            return Raw(answer.read(), answer.status, headers)
+            return forward(self._behind, request, sent=sent)
         except (OSError, HTTPException):
             return Dropped()
-        finally:
-            connection.close()
 
 
 def _ends_task(request: Recorded) -> bool:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
+from .forward import flipped
+
 __all__ = ["FaultyLine"]
 
 _AT_ONCE: Final = 1 << 14
@@ -99,7 +101,7 @@ class FaultyLine:
                     sink.sendall(piece[: self._random.randrange(len(piece))])
                     line.reset()
                     return
-                sink.sendall(self._flipped(piece) if fault == "flip" else piece)
+                sink.sendall(flipped(piece, self._random) if fault == "flip" else piece)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             line.reset()
@@ -131,12 +133,6 @@ class FaultyLine:
             fault = self._random.choice(["flip", "cut", "delay"])
             self.faults[fault] += 1
             return fault
-
-    def _flipped(self, piece: bytes) -> bytes:
-        flipped = bytearray(piece)
-        place = self._random.randrange(8 * len(piece))
-        flipped[place // 8] ^= 1 << place % 8
-        return bytes(flipped)
 
 
 class _Line:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack
-from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -15,11 +14,11 @@ from ctxmgr.nodewire import CALLS
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.testing import serve
 
-from .scripted import PATIENCE, Dropped, Raw, Recorded, ScriptedServer
+from .forward import flipped, forward
+from .scripted import Dropped, Raw, Recorded, ScriptedServer
 
 __all__ = ["Relay"]
 
-_FRAMING = {"connection", "content-length", "transfer-encoding"}
 _DIGESTS = {"repr-digest", "x-ctxmgr-blake3"}
 
 
@@ -42,6 +41,7 @@ class Relay:
         self.flip = 0
         self.tells = True
         self.seen: list[Recorded] = []
+        self._random = random.Random()
         self._open = ExitStack()
         service = self._open.enter_context(serve(folder))
         server = self._open.enter_context(ScriptedServer())
@@ -63,15 +63,11 @@ class Relay:
         self._open.close()
 
     def _hand_on(self, request: Recorded) -> Raw:
-        connection = HTTPConnection(self._behind, timeout=2 * PATIENCE)
-        try:
-            connection.request(request.method, request.target, request.body or None, dict(request.headers))
-            answer = connection.getresponse()
-            lost = _FRAMING if self.tells else _FRAMING | _DIGESTS
-            headers = {name: value for name, value in answer.getheaders() if name.lower() not in lost}
-            return Raw(answer.read(), answer.status, headers)
-        finally:
-            connection.close()
+        answer = forward(self._behind, request)
+        if self.tells:
+            return answer
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _DIGESTS}
+        return attrs.evolve(answer, headers=headers)
 
     def _upload(self, request: Recorded) -> Raw:
         self.seen.append(request)
@@ -99,7 +95,4 @@ class Relay:
         if not self.flip or not content:
             return content
         self.flip -= 1
-        place = random.randrange(8 * len(content))
-        flipped = bytearray(content)
-        flipped[place // 8] ^= 1 << place % 8
-        return bytes(flipped)
+        return flipped(content, self._random)

@@ -91,6 +91,14 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """An empty directory that is another workspace of the context."""
+    other = tmp_path / "other"
+    other.mkdir()
+    return other
+
+
 def age(root: Path) -> None:
     """Wait until what is written next has another time than what is there."""
     probe = root.parent / "probe"
@@ -146,10 +154,8 @@ def test_of_an_edit_only_what_changed_is_uploaded(side: Side, root: Path) -> Non
 
 @pytest.mark.usefixtures("in_step")
 def test_after_a_restore_that_had_nothing_to_write_nothing_more_is_looked_at(
-    side: Side, root: Path, tmp_path: Path, request: pytest.FixtureRequest
+    side: Side, other: Path, request: pytest.FixtureRequest
 ) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
     side.sync(other, "download")
     side.sync(other, "download")
     request.getfixturevalue("nothing_more")
@@ -157,9 +163,7 @@ def test_after_a_restore_that_had_nothing_to_write_nothing_more_is_looked_at(
 
 
 @pytest.mark.usefixtures("in_step")
-def test_what_another_workspace_uploaded_is_seen(side: Side, root: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
+def test_what_another_workspace_uploaded_is_seen(side: Side, root: Path, other: Path) -> None:
     side.sync(other, "download")
     (other / "theirs").write_bytes(b"1")
     side.sync(other)
@@ -182,7 +186,7 @@ def test_another_life_of_the_catalog_is_seen(side: Side, root: Path) -> None:
 @pytest.mark.parametrize("ignoring", [False, True])
 @pytest.mark.parametrize("since", [0, 1, 2])
 def test_what_a_backup_of_the_catalog_did_not_have_is_uploaded_again(
-    root: Path, tmp_path: Path, adapter: str, ignoring: bool, since: int
+    root: Path, other: Path, tmp_path: Path, adapter: str, ignoring: bool, since: int
 ) -> None:
     if ignoring:
         (root / ".ctxignore").write_text("*.log")
@@ -199,8 +203,6 @@ def test_what_a_backup_of_the_catalog_did_not_have_is_uploaded_again(
         file.unlink()
     backup.rename(data / "catalog.db")
     with opened(data, adapter) as side:
-        other = tmp_path / "other"
-        other.mkdir()
         for number in range(since):
             side.sync(other, "download", context=context)
             (other / "theirs").write_bytes(b"%d" % number)
@@ -239,9 +241,7 @@ def test_what_can_not_be_synced_is_told_every_time(side: Side, root: Path) -> No
 
 
 @pytest.mark.usefixtures("in_step")
-def test_a_head_that_moves_meanwhile_is_merged_with(side: Side, root: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
+def test_a_head_that_moves_meanwhile_is_merged_with(side: Side, root: Path, other: Path) -> None:
     side.sync(other, "download")
     (other / "theirs").write_bytes(b"1")
     (root / "mine").write_bytes(b"2")
