@@ -329,8 +329,8 @@ _WIRE_NAMES: dict[type[Any], dict[str, str]] = {
 }
 
 
-def _object(kind: type[_T], names: dict[str, str], converter: cattrs.Converter) -> Callable[[Any, Any], _T]:
-    renames = {attribute: override(rename=wire) for attribute, wire in names.items()}
+def _object(kind: type[_T], converter: cattrs.Converter) -> Callable[[Any, Any], _T]:
+    renames = {attribute: override(rename=wire) for attribute, wire in _WIRE_NAMES[kind].items()}
     read = make_dict_structure_fn(kind, converter, **renames)  # type: ignore[arg-type]  # cattrs types **kwargs by its own options
 
     def hook(value: Any, _: Any) -> _T:
@@ -348,8 +348,8 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(Retention, _retention)
     converter.register_structure_hook_func(lambda kind: kind == tuple[tuple[str, str], ...], _pairs)
-    for kind, names in _WIRE_NAMES.items():
-        converter.register_structure_hook(kind, _object(kind, names, converter))
+    # Made when it is first needed: most programs meet few of them, and making all would be a part of every start.
+    converter.register_structure_hook_factory(_WIRE_NAMES.__contains__, _object)
     return converter
 
 

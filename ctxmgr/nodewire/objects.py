@@ -93,7 +93,8 @@ def outcome_of(message: OutcomeMessage, conflicts: Conflicts) -> Outcome:
 def blocks_of(changes: Sequence[RowChange]) -> Iterator[RowBlock]:
     """Return changes in blocks that are small enough to be read one by one; every change has one at least."""
     for number, change in enumerate(changes):
-        put, drop = iter(change.put), iter(change.drop)
+        # In order, what lies above a path mostly stands in its own block.
+        put, drop = iter(sorted(change.put)), iter(change.drop)
         first = True
         while True:
             put_now = _some(change.put, put)

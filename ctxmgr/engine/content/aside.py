@@ -28,10 +28,14 @@ class Later(Generic[_T]):
 
     def result(self) -> _T:
         """Wait for its end, and return what it returned or raise what it raised."""
-        self._ended.wait()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._outcome[0]
+
+    def wait(self) -> None:
+        """Wait for its end, whatever that is."""
+        self._ended.wait()
 
     def _run(self) -> None:
         try:

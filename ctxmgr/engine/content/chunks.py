@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
@@ -11,7 +12,7 @@ from blake3 import blake3
 from ctxmgr.engine.manifest.entries import Entry, Manifest, show
 from ctxmgr.engine.manifest.errors import ContentError
 
-from .aside import Outgoing, ahead
+from .aside import Later, Outgoing, ahead
 from .compression import Compressor, Expander
 from .packs import ChunkRow, Located, seal
 from .store import ContentStore
@@ -23,6 +24,8 @@ WHOLE_SIZE: Final = 1 << 20
 PACK_SIZE: Final = 16 << 20
 PACK_CHUNKS: Final = 50_000
 """So many chunks close a pack of fewer bytes: whoever works on a pack has all their rows in memory."""
+_BATCHES: Final = 2
+"""Of what was read: one is packed while the store is asked about the next."""
 _QUESTION_CHUNKS: Final = 1000
 _QUESTION_BYTES: Final = 4 << 20
 _READ_SIZE: Final = 8 << 20
@@ -32,8 +35,8 @@ class PackWriter:
     """Stores chunks, each once, in packs of about 16 MiB. Used by one thread.
 
     Chunks are durable and known to the store after `flush`, not before. A writer that is killed leaves nothing wrong,
-    and the next one only stores what is not there yet. After an error nothing is lost either: the next `add` or `flush`
-    tries again.
+    and the next one only stores what is not there yet. What is added is compressed and stored while more of it comes,
+    and an error may be raised by a later call. After it nothing is lost either: the next `add` or `flush` tries again.
     """
 
     def __init__(self, content: ContentStore, *, pack_size: int = PACK_SIZE) -> None:
@@ -50,8 +53,9 @@ class PackWriter:
         self._seen: set[bytes] = set()
         self._found: set[bytes] = set()
         self._packs: set[str] = set()
-        self._asked: dict[bytes, bytes] = {}
-        self._asked_bytes = 0
+        self._read: dict[bytes, bytes] = {}
+        self._read_bytes = 0
+        self._packing: deque[tuple[dict[bytes, bytes], Later[None]]] = deque()
         self._rows: list[ChunkRow] = []
         self._parts: list[bytes] = []
         self._size = 0
@@ -80,10 +84,10 @@ class PackWriter:
         if digest not in self._seen:
             # The store is asked about many chunks at once: a question a chunk would cost more than the chunk.
             self._seen.add(digest)
-            self._asked[digest] = bytes(data)
-            self._asked_bytes += len(data)
-            if len(self._asked) >= _QUESTION_CHUNKS or self._asked_bytes >= min(_QUESTION_BYTES, self._pack_size):
-                self._ask()
+            self._read[digest] = bytes(data)
+            self._read_bytes += len(data)
+            if len(self._read) >= _QUESTION_CHUNKS or self._read_bytes >= min(_QUESTION_BYTES, self._pack_size):
+                self._begin()
         return digest
 
     def flush(self) -> None:
@@ -92,16 +96,38 @@ class PackWriter:
         Raises:
             ContentError: a pack could not be stored.
         """
-        self._ask()
+        self._begin()
+        self._settle()
         self._close_pack()
         self._outgoing.finish()
 
-    def _ask(self) -> None:
-        if not self._asked:
-            return
-        missing = self._content.missing(self._asked.keys())
-        while self._asked:
-            digest, data = next(iter(self._asked.items()))
+    def _begin(self) -> None:
+        """Have packed what was read, while more is read."""
+        self._settle(_BATCHES - 1)
+        batch, self._read, self._read_bytes = self._read, {}, 0
+        before = self._packing[-1][1] if self._packing else None
+        self._packing.append((batch, Later(partial(self._pack, batch, before))))
+
+    def _settle(self, left: int = 0) -> None:
+        """Wait until all batches are packed, but so many; after an error, what is in them counts as just read."""
+        while len(self._packing) > left:
+            try:
+                self._packing[0][1].result()
+            except Exception:
+                for batch, later in self._packing:
+                    later.wait()
+                    self._read.update(batch)
+                self._read_bytes = sum(map(len, self._read.values()))
+                self._packing.clear()
+                raise
+            self._packing.popleft()
+
+    def _pack(self, batch: dict[bytes, bytes], before: Later[None] | None) -> None:
+        missing = self._content.missing(batch.keys()) if batch else set()
+        if before is not None:
+            before.result()
+        while batch:
+            digest, data = next(iter(batch.items()))
             if digest in missing:
                 if self._size >= self._pack_size or len(self._rows) >= PACK_CHUNKS:
                     self._close_pack()
@@ -111,8 +137,7 @@ class PackWriter:
                 self._size += len(stored)
             else:
                 self._found.add(digest)
-            del self._asked[digest]
-            self._asked_bytes -= len(data)
+            del batch[digest]
 
     def _close_pack(self) -> None:
         if not self._rows:

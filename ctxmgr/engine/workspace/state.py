@@ -99,6 +99,9 @@ class PackedState:
         self.count = 0
         self.prints: dict[bytes, bytes] = {}
         self._blobs: dict[bytes, bytes] = {}
+        # Made once: for the blob of a directory, making one takes longer than using it.
+        self._compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
+        self._expand = zstandard.ZstdDecompressor().decompress
 
     @classmethod
     def of(cls, state: WorkspaceState) -> PackedState:
@@ -113,7 +116,7 @@ class PackedState:
         if blob is None:
             return {}
         prefix = directory + b"/" if directory else b""
-        return {prefix + name: (entry, seen) for name, entry, seen in _decode_files(_expanded(blob))}
+        return {prefix + name: (entry, seen) for name, entry, seen in _decode_files(self._expand(blob))}
 
     def unpacked(self) -> WorkspaceState:
         """Return the state as a whole."""
@@ -154,7 +157,7 @@ class PackedState:
         blobs = b"".join(self._blobs.values())
         packs = None if self.packs is None else sorted(self.packs)
         packed = _Header(self.revision, self.told, self.key, packs, self.count, _checksum(blobs), listed)
-        header = _compressed(_encode(packed))
+        header = self._compress(_encode(packed))
         return b"".join((_MAGIC, _SIZE.pack(len(header)), header, blobs))
 
     def _put(self, files: Mapping[bytes, Known]) -> None:
@@ -164,7 +167,7 @@ class PackedState:
             by_directory[directory].append((name, entry, seen))
         for directory, items in by_directory.items():
             self.prints[directory] = _print_of_known(items)
-            self._blobs[directory] = _compressed(_encode(items))
+            self._blobs[directory] = self._compress(_encode(items))
         # An empty directory is known by its own entry alone.
         self.count += _counted(files.values())
 
@@ -240,10 +243,6 @@ def _checksum(data: bytes | memoryview) -> bytes:
 
 def _counted(known: Iterable[Known]) -> int:
     return sum(entry.kind != DIRECTORY for entry, _ in known)
-
-
-def _compressed(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(data)
 
 
 def _expanded(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -197,9 +198,11 @@ def write(
     if put:
         ended += _in_the_way(connection, context_id, base)
     _end(connection, context_id, ended, number)
-    bulk_insert(
-        connection, files, [_row(context_id, absolute(base, path), number, entry) for path, entry in put.items()]
-    )
+    # In order, neighbours go to the same page.
+    rows = [
+        _row(context_id, absolute(base, path), number, entry) for path, entry in sorted(put.items(), key=itemgetter(0))
+    ]
+    bulk_insert(connection, files, rows)
 
 
 def record(

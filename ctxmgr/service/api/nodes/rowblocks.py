@@ -64,12 +64,13 @@ class Blocks:
             before = block
 
 
-def check_tree(connection: Connection, context_id: str, blocks: Iterable[nodewire.RowBlock]) -> None:
+def check_tree(connection: Connection, context_id: str, number: int, blocks: Iterable[nodewire.RowBlock]) -> None:
     """Check that nothing of what a revision has put lies in a file, and that none of its files holds anything.
 
     Args:
         connection: the transaction in which the rows were written.
-        blocks: those of that revision.
+        number: the revision's.
+        blocks: its blocks.
 
     Raises:
         ServiceError: ``InvalidFile.Conflict``.
@@ -77,10 +78,15 @@ def check_tree(connection: Connection, context_id: str, blocks: Iterable[nodewir
     for block in blocks:
         base = os.fsencode(block.mount)
         above = {name for path, _ in block.put for name in ancestors(absolute(base, path))[1:]}
-        leaves = [absolute(base, path) for path, entry in block.put if entry.kind != DIRECTORY]
+        # Of a path there is one current row at most.
+        above -= {absolute(base, path) for path, entry in block.put if entry.kind == DIRECTORY}
         for some in _batches(above):
             if (found := trees.leaf_among(connection, context_id, some)) is not None:
                 raise _conflict(found)
+        if number == 1:
+            # Nothing was there before, and what came with it has these files above it.
+            continue
+        leaves = [absolute(base, path) for path, entry in block.put if entry.kind != DIRECTORY]
         for some in _batches(leaves):
             if (found := trees.holder_among(connection, context_id, some)) is not None:
                 raise _conflict(found)

@@ -182,7 +182,7 @@ def _write(connection: Connection, row: Row[Any], blocks: Blocks, head: int) -> 
                     "InvalidFile.Conflict", "a path of the changes is there already, or came twice: name it as current"
                 ) from error
         revisions.record(connection, row.context_id, number, task_id=row.id, note=block.note, workspace=block.workspace)
-        check_tree(connection, row.context_id, (block for block in blocks if block.change == at))
+        check_tree(connection, row.context_id, number, (block for block in blocks if block.change == at))
 
 
 def _conflicts(message: nodewire.Commit) -> Conflicts:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,10 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(store: BlobStore) -> Non
     killed = PackWriter(ledger, pack_size=1000)
     for chunk in chunks:
         killed.add(chunk)
-    assert ledger.stored
+    for thread in threading.enumerate():
+        if thread.name == "ctxmgr-content":
+            thread.join()
+    assert 0 < len(ledger.stored) < len(chunks)
     successor = PackWriter(ledger, pack_size=1000)
     for chunk in chunks:
         successor.add(chunk)
@@ -199,31 +203,64 @@ def test_no_more_memory_is_taken_than_the_largest_chunk_has(content: MemoryConte
 
 
 class Stubborn(MemoryContent):
-    """A store that fails until it is told not to."""
+    """A store of which one call fails until it is told not to."""
 
-    failing = True
+    failing = ""
+
+    def missing(self, digests: Collection[bytes]) -> set[bytes]:
+        if self.failing == "missing":
+            raise ContentError("the disk is full")
+        return super().missing(digests)
 
     def put(self, pack: SealedPack) -> None:
-        if self.failing:
+        if self.failing == "put":
             raise ContentError("the disk is full")
         super().put(pack)
 
 
-def test_a_writer_that_failed_to_store_can_try_again(store: BlobStore) -> None:
+@pytest.mark.parametrize("failing", ["missing", "put"])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_a_writer_that_failed_to_store_can_try_again(store: BlobStore, failing: str, count: int) -> None:
     stubborn = Stubborn(store)
     writer = PackWriter(stubborn, pack_size=10)
-    chunks = [b"0123456789", b"abcdefghij", b"ABCDEFGHIJ"]
+    chunks = [b"%d" % number * 10 for number in range(count)]
+    stubborn.failing = failing
+    left = iter(chunks)
 
-    def add_all() -> None:
-        for chunk in chunks:
+    def store_all() -> None:
+        for chunk in left:
             writer.add(chunk)
+        writer.flush()
 
-    with pytest.raises(ContentError, match="the disk is full"):
-        add_all()
-    stubborn.failing = False
-    add_all()
-    writer.flush()
+    for _ in range(2):
+        with pytest.raises(ContentError, match="the disk is full"):
+            store_all()
+    stubborn.failing = ""
+    store_all()
     assert read(stubborn, {b"x": entry(*chunks)}) == {b"x": b"".join(chunks)}
+
+
+def test_a_writer_holds_no_more_than_a_few_batches_that_are_not_packed(
+    content: MemoryContent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Latest:
+        """A call that is made when it is waited for."""
+
+        def __init__(self, call: Callable[[], None]) -> None:
+            self.call = call
+            waiting.append(self)
+
+        def result(self) -> None:
+            if self in waiting:
+                waiting.remove(self)
+                self.call()
+
+    waiting: list[Latest] = []
+    monkeypatch.setattr(chunks, "Later", Latest)
+    writer = PackWriter(content, pack_size=10)
+    for number in range(6):
+        writer.add(b"%d" % number * 10)
+        assert len(waiting) == min(number + 1, 2)
 
 
 def test_a_failed_put_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
