@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 
 from ctxmgr.engine.archives.archives import Archives
 from ctxmgr.engine.archives.cache import ArchiveCache
-from ctxmgr.engine.manifest.entries import FILE, PACK
+from ctxmgr.engine.manifest.entries import FILE, PACK, Entry
 from ctxmgr.engine.manifest.merge import Mode
 from ctxmgr.engine.policy.ignore import Ignores
 from ctxmgr.engine.policy.mounts import part_of, workspace_directory
@@ -79,10 +79,7 @@ class Planner:
         if key == "" or (key is not None and state.key and key != state.key):
             # The catalog was brought back from a backup: what it did not have is no change that somebody made there.
             return WorkspaceState(told=state.told)
-        for origin in reversed(place.paths):
-            uploaded = self._store.uploaded_since(
-                place.context_id, origin, workspace=place.state.stem, revision=state.revision
-            )
+        for uploaded in self._uploaded_since(place, state.revision):
             for path, entry in uploaded.items():
                 # What went into a pack is not told from what was in it before: such files have no base then.
                 if entry is None:
@@ -90,6 +87,10 @@ class Planner:
                 elif not (entry.kind == FILE and entry.target == PACK):
                     state.files[path] = (entry, None)
         return state
+
+    def has_uploaded(self, place: Place) -> bool:
+        """Whether the context has what was uploaded from there, ever."""
+        return any(self._uploaded_since(place, 0))
 
     def view(self, place: Place, check: Callable[[], None], healing: Healing | None = None) -> View:
         """Read what the context has there, with what it lacks healed where that is wanted."""
@@ -140,3 +141,7 @@ class Planner:
         ):
             check_known(self._store, place.context_id, place.paths, place.part)
         return told_of(part, planned, view, mode=side)
+
+    def _uploaded_since(self, place: Place, revision: int) -> Iterator[dict[bytes, Entry | None]]:
+        for origin in reversed(place.paths):
+            yield self._store.uploaded_since(place.context_id, origin, workspace=place.state.stem, revision=revision)

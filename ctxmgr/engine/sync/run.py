@@ -94,10 +94,15 @@ class Syncs:
     ) -> Preview:
         """Return what a sync of a binding, or of a path below its mount path, would do.
 
-        Nothing is written, and a sync that runs meanwhile is not waited for.
+        Nothing is written, and a sync that runs meanwhile is not waited for, unless it has ended but for its state.
         """
         place = self._planner.placed(binding.context_id, binding.mount, path, binding.policy, root, options)
-        state = self._planner.state(place, load_state(place.state).unpacked())
+        known = load_state(place.state).unpacked()
+        if not known.revision and self._planner.has_uploaded(place):
+            # The revision of a first upload is there a moment before its state is, and so long it holds the lock.
+            with held(self._folder.workspace_lock(place.directory), lambda: None):
+                known = load_state(place.state).unpacked()
+        state = self._planner.state(place, known)
         found = scan(place.directory, state, selection=place.listed, ignores=place.ignores)
         view = self._planner.view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:

@@ -17,6 +17,7 @@ from ctxmgr.engine.policy.mounts import context_prefix
 
 from .contextfiles import entry_of
 from .insertion import batches
+from .revisions import digests_of
 from .schema import files
 from .schema import revisions as revision_rows
 
@@ -91,8 +92,16 @@ def changed(connection: Connection, context_id: str, path: str, *, since: int, a
     there = (files.c.rev_from <= at) & (files.c.rev_to.is_(None) | (files.c.rev_to > at))
 
     def entry(rows: Iterable[Any]) -> Entry | None:
-        visible = [row for row in rows if row.rev_from <= at and (row.rev_to is None or row.rev_to > at)]
-        return entry_of(visible[-1]) if visible else None
+        visible = None
+        # By position: names would cost as much as all the rest of a page.
+        for row in rows:
+            _, begun, ended, *content = row
+            if begun <= at and (ended is None or ended > at):
+                visible = content
+        if visible is None:
+            return None
+        kind, mode, mtime_ns, size, digest, chunks, target = visible
+        return Entry(kind, mode, mtime_ns, size, digest, digests_of(chunks), target)
 
     if not since:
         return _page(connection, context_id, path, after, there, entry)
@@ -169,7 +178,7 @@ def _page(
         for name, versions in groupby(found, key=itemgetter(0)):
             if size >= PAGE_BYTES or len(entries) >= PAGE_ROWS:
                 return Page(entries, entries[-1][0], False)
-            told = entry(list(versions))
+            told = entry(versions)
             entries.append((name[len(prefix) :], told))
             size += _ROW_BYTES + len(name)
             size += 0 if told is None else 34 * len(told.chunks) + len(told.target)

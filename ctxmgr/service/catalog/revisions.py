@@ -87,10 +87,7 @@ def chunks_below(connection: Connection, context_id: str, mounts: Iterable[str])
     for mount in mounts:
         below = _below(files, context_prefix(mount))
         for joined in connection.execute(select(files.c.chunks).where(_current(context_id), *below)).scalars():
-            if len(joined) == _DIGEST:
-                found.add(joined)
-            else:
-                found.update(digests_of(joined))
+            found.update(digests_of(joined))
     return found
 
 
@@ -248,6 +245,8 @@ def _entries(rows: Iterable[Any], prefix: bytes) -> dict[bytes, Entry]:
 
 def digests_of(chunks: bytes) -> tuple[bytes, ...]:
     """Return the digests that a row's column holds one after the other."""
+    if len(chunks) == _DIGEST:
+        return (chunks,)
     return tuple(chunks[at : at + _DIGEST] for at in range(0, len(chunks), _DIGEST))
 
 
