@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -188,12 +188,12 @@ def test_an_empty_database_is_refused_where_content_says_that_there_was_a_catalo
 def test_a_transaction_that_waits_for_another_too_long_says_that_it_can_be_tried_again(
     database: Database, context: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctxmgr.service.catalog.postgresql.PATIENCE_MS", 50)
     with ExitStack() as stack:
-        impatient = Catalog.connect(database.url)
-        stack.callback(impatient.close)
-        holder = stack.enter_context(impatient.write())
-        contexts.hold(holder, [context])
+        # Its transaction must not be ended for being idle while the other one connects.
+        patient = stack.enter_context(closing(Catalog.connect(database.url)))
+        monkeypatch.setattr("ctxmgr.service.catalog.postgresql.PATIENCE_MS", 50)
+        impatient = stack.enter_context(closing(Catalog.connect(database.url)))
+        contexts.hold(stack.enter_context(patient.write()), [context])
         with pytest.raises(CatalogError, match="try again") as caught, impatient.write() as connection:
             contexts.hold(connection, [context])
         assert caught.value.code == "ServiceUnavailable.Busy"
