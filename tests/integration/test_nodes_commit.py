@@ -12,6 +12,7 @@ from blake3 import blake3
 from ctxmgr import nodewire
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry
 from ctxmgr.engine.sync.changeset import RowChange
+from ctxmgr.nodewire import objects
 from ctxmgr.testing import Service
 
 from .asking import Asker
@@ -149,10 +150,12 @@ class TestCommit:
             node.commit(node.begun(session), changing({b"a": A}))
         assert f"'a' has the chunk {A.digest.hex()}" in str(caught.value)
 
+    @pytest.mark.parametrize("paths", [1, objects.BLOCK_PATHS], ids=["a block each", "together"])
     @pytest.mark.parametrize(
         "changes",
         [
             [changing({b"a": A, b"a/b": A})],
+            [changing({b"b": A, b"b/a": Entry(DIRECTORY, 0o755), b"b/a/c": A})],
             [changing({b"a": A}), changing({b"a/b/c": A})],
             [changing({b"a/b/c": A}), changing({b"a": A})],
             [changing({b"a/b/c": A}), changing({b"a/b": Entry(LINK, 0o777, target=b"x")}, mount="/")],
@@ -161,8 +164,15 @@ class TestCommit:
         ],
     )
     def test_what_is_no_tree_is_refused(
-        self, node: SpeakingNode, asker: Asker, session: str, changes: list[RowChange]
+        self,
+        node: SpeakingNode,
+        asker: Asker,
+        session: str,
+        monkeypatch: pytest.MonkeyPatch,
+        changes: list[RowChange],
+        paths: int,
     ) -> None:
+        monkeypatch.setattr(objects, "BLOCK_PATHS", paths)
         task = node.begun(session)
         node.store(b"content")
         with refusing("InvalidFile.Conflict"):
