@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from io import BytesIO
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 import zstandard
@@ -31,6 +31,12 @@ _MAX_WINDOW: Final = 8 << 20
 _encoder = msgspec.msgpack.Encoder()
 
 
+class Readable(Protocol):
+    """What gives out bytes from the first to the last."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class Garbled(ValueError):
     """What came is not the message that it should be, or too large; the text says what is wrong."""
 
@@ -48,7 +54,7 @@ def decode(data: bytes, kind: type[_T]) -> _T:
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Garbled(f"this is no message of the kind {getattr(kind, '__name__', kind)}: {error}") from error
 
 
@@ -80,7 +86,7 @@ def pack_blocks(blocks: Iterable[RowBlock]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def read_blocks(file: IO[bytes], *, most: int) -> Iterator[RowBlock]:
+def read_blocks(file: Readable, *, most: int) -> Iterator[RowBlock]:
     """Read the blocks of a commit one by one, never holding more than one of them.
 
     Args:
@@ -104,10 +110,10 @@ def read_blocks(file: IO[bytes], *, most: int) -> Iterator[RowBlock]:
             yield decode(data, RowBlock)
 
 
-def _opened(file: IO[bytes]) -> zstandard.ZstdDecompressionReader:
+def _opened(file: Readable) -> zstandard.ZstdDecompressionReader:
     # The window is memory too: a frame that asks for a larger one than any of ours is refused.
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    return decompressor.stream_reader(file, read_across_frames=False, closefd=False)
+    return decompressor.stream_reader(cast("IO[bytes]", file), read_across_frames=False, closefd=False)
 
 
 def _read(reader: zstandard.ZstdDecompressionReader, size: int) -> bytes:

@@ -23,6 +23,10 @@ A = file_of(b"content")
 KEY = "akm-0123456789"
 
 
+def _link(change: int, number: int) -> Entry:
+    return Entry(LINK, 0o777, target=blake3(b"%d %d" % (change, number)).digest().replace(b"\0", b"x"))
+
+
 class TestCommit:
     def test_a_revision_and_the_end_of_its_task_are_one(
         self, ctxmgr_service: Service, node: SpeakingNode, asker: Asker, session: str
@@ -87,6 +91,27 @@ class TestCommit:
         assert (page.head, page.end) == (1, False)
         assert len(told) == 20_000
         assert list(ctxmgr_service.folder.joinpath("staged").glob("*/*")) == []
+
+    def test_several_changes_that_are_large_come_whole(self, node: SpeakingNode, asker: Asker, session: str) -> None:
+        task = node.begun(session)
+        node.store(b"content")
+        # Link targets that do not compress, so that no change fits into one reading of the file.
+        puts = [
+            {b"%d/f%06d" % (change, number): _link(change, number) for number in range(7_000)} for change in range(3)
+        ]
+        for put, change in zip(puts, range(3), strict=True):
+            put[b"%d" % change] = Entry(DIRECTORY, 0o755)
+        data = packed(*map(changing, puts))
+        name = blake3(data).hexdigest()
+        node.say(nodewire.Stage(name, len(data), 0, data), nodewire.Staged)
+        node.do(nodewire.Commit(node.id, task, 0, staged=name, outcome=nodewire.OutcomeMessage(3)))
+        page, told = node.changes(asker.context())
+        found = dict(told)
+        while not page.end:
+            page, told = node.changes(asker.context(), at=page.head, origin=page.next_origin, after=page.next_after)
+            found.update(told)
+        assert page.head == 3
+        assert found == puts[0] | puts[1] | puts[2]
 
     def test_without_changes_any_head_will_do(self, ctxmgr_service: Service, node: SpeakingNode, session: str) -> None:
         task = node.begun(session)

@@ -29,6 +29,10 @@ class TestMessages:
         with pytest.raises(Garbled, match="pid"):
             decode(msgspec.msgpack.encode({"node": "n", "host": "h", "pid": "one"}), Take)
 
+    def test_what_is_nested_too_deeply_is_told_as_such(self) -> None:
+        with pytest.raises(Garbled, match="recursion"):
+            decode(b"\x81\xa4moon" + 100_000 * b"\x91" + b"\xc0", Take)
+
     def test_text_that_is_not_utf8_is_told_as_such(self) -> None:
         with pytest.raises(Garbled):
             decode(b"\x81\xa4node\xa2\xff\xfe", Take)

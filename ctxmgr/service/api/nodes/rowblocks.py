@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import IO, Final
 
+from blake3 import blake3
 from sqlalchemy import Connection
 
 from ctxmgr import nodewire
@@ -35,11 +36,19 @@ class Blocks:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._digest = b""
 
     def __iter__(self) -> Iterator[nodewire.RowBlock]:
-        """Go through the blocks; only one pass at a time."""
-        self._file.seek(0)
-        yield from nodewire.read_blocks(self._file, most=MOST_BYTES)
+        """Go through the blocks, also while another pass is under way.
+
+        Raises:
+            Garbled: they can't be read, or are not what they were at the first pass: a node may still write to a file.
+        """
+        whole = _Pass(self._file)
+        yield from nodewire.read_blocks(whole, most=MOST_BYTES)
+        self._digest = self._digest or whole.digest()
+        if whole.digest() != self._digest:
+            raise nodewire.Garbled("the changes have changed since they were checked")
 
     def check(self, content: ContentStore) -> None:
         """Check that a context could hold what they bring.
@@ -62,6 +71,26 @@ class Blocks:
                     raise _refused(path, problem)
             _check_chunks(block, content)
             before = block
+
+
+class _Pass:
+    """Reads a file from its start on, wherever others that read it have come to."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._at = 0
+        self._read = blake3()
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._file.seek(self._at)
+        piece = self._file.read(size)
+        self._at += len(piece)
+        self._read.update(piece)
+        return piece
+
+    def digest(self) -> bytes:
+        """Return the BLAKE3 of what was read."""
+        return self._read.digest()
 
 
 def check_tree(connection: Connection, context_id: str, number: int, blocks: Iterable[nodewire.RowBlock]) -> None:
