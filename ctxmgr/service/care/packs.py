@@ -9,7 +9,9 @@ stores the same pack again at that moment is left without it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -88,26 +90,29 @@ def repack(catalog: Catalog, store: BlobStore) -> Repacked:
     """
     with catalog.read() as connection:
         candidates = _candidates(connection)
-    damaged: list[str] = []
-    count = 0
+    damaged: set[str] = set()
+    intact: set[str] = set()
     writer = _Writer(catalog, store)
     for batch in bounded(candidates):
         with catalog.read() as connection:
-            rows = rows_of(connection, [candidate.name for candidate in batch])
-        for candidate in batch:
-            parts = _intact(store, rows.get(candidate.name, []))
+            rows = rows_of(connection, {candidate.name for candidate in batch})
+        for name, _, account in batch:
+            parts = _intact(store, [row for row in rows.get(name, []) if row.account == account])
             if parts is None:
-                damaged.append(candidate.name)
+                damaged.add(name)
                 continue
-            count += 1
+            intact.add(name)
             for moved, data in parts:
-                writer.add(candidate.account, moved, data)
+                writer.add(moved, data)
     writer.flush()
-    return Repacked(count, writer.written, tuple(damaged))
+    return Repacked(len(intact - damaged), writer.written, tuple(sorted(damaged)))
 
 
 class _Writer:
-    """Puts chunks into new packs; the index is switched to each when it is stored."""
+    """Puts chunks into new packs; the index is switched to each when it is stored.
+
+    Chunks of two accounts are never put into one pack: whoever has a chunk in a pack has had all that is in it.
+    """
 
     def __init__(self, catalog: Catalog, store: BlobStore) -> None:
         self._catalog = catalog
@@ -119,10 +124,10 @@ class _Writer:
         self._account = ""
         self.written = 0
 
-    def add(self, account: str, moved: PlacedChunk, data: bytes) -> None:
-        if self._size >= PACK_SIZE or len(self._moved) >= _MOVED_AT_ONCE or account != self._account:
+    def add(self, moved: PlacedChunk, data: bytes) -> None:
+        if self._size >= PACK_SIZE or len(self._moved) >= _MOVED_AT_ONCE or moved.account != self._account:
             self.flush()
-        self._account = account
+        self._account = moved.account
         self._moved.append(moved)
         if moved.digest not in self._parts:
             self._parts[moved.digest] = data
@@ -193,29 +198,32 @@ def remove_orphans(catalog: Catalog, store: BlobStore, until: int) -> tuple[int,
 
 
 def _candidates(connection: Connection) -> list[PackRow]:
-    """Return the packs to write anew, those of one account together."""
-    live = (
+    """Return the packs to write anew, for each account that has chunks in one, and those of one account together."""
+    held = (
         select(
             chunks.c.pack_id.label("name"),
-            func.min(chunks.c.account).label("account"),
+            chunks.c.account,
             func.count().label("rows"),
             func.sum(chunks.c.stored).label("live"),
+            func.count(chunks.c.condemned_ms).label("condemned"),
         )
-        .group_by(chunks.c.pack_id)
-        # What is about to be removed is not worth being moved.
-        .having(func.count(chunks.c.condemned_ms) == 0)
+        .group_by(chunks.c.pack_id, chunks.c.account)
         .subquery()
     )
-    listed = select(live, packs.c.size).join(packs, packs.c.id == live.c.name).order_by(live.c.account, live.c.name)
+    listed = select(held, packs.c.size).join(packs, packs.c.id == held.c.name).order_by(held.c.name, held.c.account)
     wasteful: list[PackRow] = []
-    small: dict[str, list[PackRow]] = defaultdict(list)
-    for row in connection.execute(listed):
-        candidate = PackRow(row.name, row.rows, row.account)
-        if int(row.live) + row.rows * _TABLE_ROW < FULL * row.size:
-            wasteful.append(candidate)
-        elif row.size < SMALL_SIZE and row.rows < _MOVED_AT_ONCE // 2:
-            small[row.account].append(candidate)
-    merged = [candidate for group in small.values() if len(group) >= FEWEST_SMALL for candidate in group]
+    small: dict[str, list[list[PackRow]]] = defaultdict(list)
+    for _, group in groupby(connection.execute(listed), attrgetter("name")):
+        shares = list(group)
+        if any(share.condemned for share in shares):
+            continue  # what is about to be removed is not worth being moved
+        found = [PackRow(share.name, share.rows, share.account) for share in shares]
+        rows, size = sum(share.rows for share in shares), shares[0].size
+        if sum(int(share.live) for share in shares) + rows * _TABLE_ROW < FULL * size:
+            wasteful += found
+        elif size < SMALL_SIZE and rows < _MOVED_AT_ONCE // 2:
+            small[found[0].account].append(found)
+    merged = [each for group in small.values() if len(group) >= FEWEST_SMALL for found in group for each in found]
     return sorted([*wasteful, *merged], key=lambda candidate: (candidate.account, candidate.name))
 
 
@@ -233,7 +241,7 @@ def bounded(candidates: Iterable[PackRow]) -> Iterator[list[PackRow]]:
         yield batch
 
 
-def rows_of(connection: Connection, names: Sequence[str]) -> dict[str, list[PlacedChunk]]:
+def rows_of(connection: Connection, names: Collection[str]) -> dict[str, list[PlacedChunk]]:
     """Return what lies in packs, in order."""
     found: dict[str, list[PlacedChunk]] = defaultdict(list)
     rows = select(chunks).where(chunks.c.pack_id.in_(names)).order_by(chunks.c.pack_id, chunks.c.offset)

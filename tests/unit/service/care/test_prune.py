@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from sqlalchemy import select
 
+from ctxmgr.engine.content.packs import seal
 from ctxmgr.errors import ServiceError
 from ctxmgr.service import ContextService
+from ctxmgr.service.care.packs import repack
 from ctxmgr.service.catalog.schema import files, revisions
 from tests.unit.service.care.stored import noise, packs_of
 from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
@@ -240,4 +243,23 @@ def test_archives_are_unpacked_again_where_their_members_were_given_back(door: D
     door.sync(session)
     door.data("PruneContexts", Retention={"keepLast": 1})
     assert restored(door, context, tmp_path / "three") == {"a": "changed", "d/b": "2" * 50}
+    whole(door)
+
+
+def test_packs_are_not_merged_across_accounts_that_have_stored_the_same(door: Door, tmp_path: Path) -> None:
+    runtime = door.service._runtime
+    mine, others = (runtime.store(account).content for account in ("mine", "others"))
+    digests = []
+    for content in (b"known to both", b"mine 1", b"mine 2", b"mine 3"):
+        digests.append(blake3(content).digest())
+        pack = seal([content], [(digests[-1], 0, len(content), len(content))])
+        mine.put(pack)
+        if content == b"known to both":
+            others.put(pack)
+    assert repack(runtime.catalog, runtime._packs).packs == 4
+    held, known = mine.locate(digests), others.locate(digests)
+    assert len({place.pack for place in held.values()}) == 1
+    assert list(known) == digests[:1]
+    (others_pack,) = (file for file in packs_of(tmp_path / "data") if file.name == known[digests[0]].pack)
+    assert b"mine" not in others_pack.read_bytes()
     whole(door)
