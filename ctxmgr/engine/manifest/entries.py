@@ -39,6 +39,8 @@ LINK: Final = "link"
 PACK: Final = b"pack"
 """The target of a file that a context holds in the place of the files packed in it; a file of a user's has none."""
 
+_LATEST_NS: Final = (1 << 63) - 1
+
 TEMPORARY_PREFIX: Final = b".ctxmgr-tmp-"
 _TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + rb"[0-9a-f]{16}")
 
@@ -92,8 +94,15 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:
-    """Return the fingerprint of what was statted."""
-    return Fingerprint(status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    """Return the fingerprint of what was statted.
+
+    Some file systems take times that are beyond all that is kept: those before 1678 and after 2262 count as the
+    nearest that is.
+    """
+    mtime_ns = status.st_mtime_ns
+    if not -_LATEST_NS <= mtime_ns <= _LATEST_NS:
+        mtime_ns = _LATEST_NS if mtime_ns > 0 else -_LATEST_NS
+    return Fingerprint(status.st_mode, status.st_size, mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def kind_of(mode: int) -> str | None:

@@ -39,6 +39,9 @@ __all__ = ["LINK_MODE", "TICK_NS", "OnProgress", "Scan", "Walk", "scan", "store_
 TICK_NS: Final = 20_000_000
 """Nanoseconds within which a file system may give two writes the same time; the coarsest kernel tick is 10 ms."""
 
+COARSE_TICK_NS: Final = 2_000_000_000
+"""The same for one that knows only whole seconds, such as ext3, or only even ones, such as FAT."""
+
 LINK_MODE: Final = 0o777
 
 _SPECIAL: Final = {
@@ -266,7 +269,7 @@ class Walk:
             except OSError as error:
                 raise WorkspaceChanged(path, "is no symbolic link any more") from error
             entry = Entry(LINK, LINK_MODE, seen.mtime_ns, target=target)
-            if seen.ctime_ns >= self._settled:
+            if _may_be_rewritten(seen, self._settled):
                 self.found.racy.add(path)
         self.found.manifest[path] = entry
         self.found.fingerprints[path] = seen
@@ -305,5 +308,15 @@ def _read(tree: Tree, path: bytes, writer: PackWriter | None, found: Scan, progr
     entry, seen = read
     found.manifest[path] = entry
     found.fingerprints[path] = seen
-    if seen.ctime_ns + TICK_NS >= begun:
+    if _may_be_rewritten(seen, begun - TICK_NS):
         found.racy.add(path)
+
+
+def _may_be_rewritten(seen: Fingerprint, settled_ns: int) -> bool:
+    """Whether a write after a file was read may leave its fingerprint as it was seen.
+
+    Args:
+        settled_ns: the time a tick before the file was read.
+    """
+    coarse = not seen.ctime_ns % 1_000_000_000
+    return seen.ctime_ns + (COARSE_TICK_NS if coarse else 0) >= settled_ns

@@ -10,14 +10,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import msgspec
 import pytest
 from blake3 import blake3
 
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
-from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Fingerprint
+from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Fingerprint, fingerprint
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
 from ctxmgr.engine.workspace import ingest as ingest_module
+from ctxmgr.engine.workspace import scan as scan_module
 from ctxmgr.engine.workspace.dirfd import Tree
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
 from ctxmgr.engine.workspace.state import WorkspaceState
@@ -195,6 +199,38 @@ def test_a_file_from_the_future_is_read_without_a_long_wait_and_read_again_next_
     counted = Counted()
     scan(root, remembered(found), progress=counted)
     assert counted.files == 1
+
+
+@pytest.mark.parametrize(("seconds", "racy"), [(0.9, {b"link", b"x"}), (1.9, {b"link", b"x"}), (2.1, set())])
+def test_on_a_file_system_of_whole_seconds_a_write_may_stay_hidden_for_two(
+    root: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, racy: set[bytes]
+) -> None:
+    changed_ns = 10**18
+
+    def whole_seconds(status: os.stat_result) -> Fingerprint:
+        return msgspec.structs.replace(fingerprint(status), ctime_ns=changed_ns)
+
+    for module in (scan_module, ingest_module):
+        monkeypatch.setattr(module, "fingerprint", whole_seconds)
+    monkeypatch.setattr(time, "time_ns", lambda: changed_ns + int(seconds * 10**9))
+    (root / "x").touch()
+    (root / "link").symlink_to("x")
+    assert scan(root, WorkspaceState()).racy == racy
+
+
+def test_times_beyond_what_is_kept_count_as_the_nearest_that_is() -> None:
+    def told(mtime_ns: int) -> int:
+        status = SimpleNamespace(st_mode=0o100644, st_size=1, st_mtime_ns=mtime_ns, st_ctime_ns=3, st_ino=4)
+        return fingerprint(cast("os.stat_result", status)).mtime_ns
+
+    latest = (1 << 63) - 1
+    assert [told(time) for time in (-(10**20), -latest, -5, latest, latest + 1)] == [
+        -latest,
+        -latest,
+        -5,
+        latest,
+        latest,
+    ]
 
 
 def test_a_large_file_is_cut_where_its_content_says(root: Path, tmp_path: Path) -> None:
