@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .api.restore import RevisionReader
     from .api.transfer import Download, Upload
     from .catalog.keys import Keys
+    from .tasks.health import LastUpload
     from .tasks.runtime import Runtime
     from .tasks.watch import Watch
 
@@ -240,6 +241,18 @@ class ContextService:
         from .tasks.health import outcome
 
         return outcome(self._runtime, task_id)
+
+    def last_uploads(self, most: int) -> list[LastUpload]:
+        """Return when each context was last uploaded to whose last upload is the longest ago.
+
+        Those that were not uploaded to for 30 days are left out. For operators: it asks for no account.
+
+        Args:
+            most: how many there are at most.
+        """
+        from .tasks.health import last_uploads
+
+        return last_uploads(self._runtime, most)
 
     def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
         """Call a function, from a worker thread, with the id of every task that ends here.

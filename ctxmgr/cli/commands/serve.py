@@ -58,6 +58,15 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
     show_default=True,
     help="After how long a process that keeps a directory elsewhere, and is not heard of, is taken for gone.",
 )
+@click.option(
+    "--metrics-contexts",
+    metavar="N",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    show_default=True,
+    help="Tell in /metrics, by name, when each of at most N contexts was last uploaded to; those first for which that "
+    "is the longest ago, within 30 days.",
+)
 @keeping_options
 @click.pass_obj
 def serve(
@@ -72,6 +81,7 @@ def serve(
     workers: int,
     grace: float,
     lease: float,
+    metrics_contexts: int,
 ) -> None:
     """Serve the contexts of the data folder over HTTP.
 
@@ -101,7 +111,10 @@ def serve(
     service = open_service(location, workers=workers, roots=permitted, resume=True, lease=lease)
     try:
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
-        with HttpServer(service, host=host, port=port, tls=tls, own_key=own_key, url=url) as server:
+        server = HttpServer(
+            service, host=host, port=port, tls=tls, own_key=own_key, url=url, metrics_contexts=metrics_contexts
+        )
+        with server:
             _log_as_json()
             try:
                 # Whoever reads the address may end the server at once, and that is a graceful end too.

@@ -23,9 +23,11 @@ __all__ = [
     "find_named",
     "hold",
     "is_transfer",
+    "least_recently_uploaded",
     "listed",
     "missing",
     "names_of",
+    "record_upload",
     "remove",
     "remove_transfer",
     "rename",
@@ -88,6 +90,26 @@ def hold(connection: Connection, context_ids: Iterable[str], *, to_delete: bool 
     for context_id in sorted(set(context_ids)):
         row = select(contexts.c.id).where(contexts.c.id == context_id)
         connection.execute(row.with_for_update(key_share=not to_delete))
+
+
+def record_upload(connection: Connection, context_id: str, moment_ms: int) -> None:
+    """Record when a directory was last uploaded to a context."""
+    connection.execute(update(contexts).where(contexts.c.id == context_id).values(uploaded_ms=moment_ms))
+
+
+def least_recently_uploaded(connection: Connection, *, since_ms: int, most: int) -> list[Row[Any]]:
+    """Return the contexts of all accounts whose last upload is the longest ago, but not longer than a moment.
+
+    Args:
+        since_ms: that moment, in milliseconds since the epoch.
+        most: how many there are at most.
+
+    Returns:
+        the ``account``, ``name`` and ``uploaded_ms`` of each.
+    """
+    rows = select(contexts.c.account, contexts.c.name, contexts.c.uploaded_ms)
+    rows = rows.where(contexts.c.uploaded_ms >= since_ms).order_by(contexts.c.uploaded_ms).limit(most)
+    return list(connection.execute(rows))
 
 
 def _create(connection: Connection, account: str, identifier: str, name: str) -> Row[Any]:

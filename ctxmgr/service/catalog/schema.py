@@ -38,7 +38,7 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 11
+SCHEMA = 12
 """The version of these tables; ``migrations`` lead to it from every earlier one."""
 OLDEST = 8
 """The lowest version whose programs can still work on these tables."""
@@ -62,8 +62,10 @@ contexts = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),
     Column("retention", Text, nullable=False, server_default=""),
+    Column("uploaded_ms", BigInteger),
     UniqueConstraint("account", "name"),
     Index("contexts_listed", "account", "created_ms", "id"),
+    Index("contexts_uploaded", "uploaded_ms"),
 )
 revisions = Table(
     "revisions",

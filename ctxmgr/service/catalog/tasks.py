@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, 
 from ctxmgr.engine.policy.mounts import MAX_PATH, normalised, part_of
 from ctxmgr.engine.sync.conflicts import Conflicts
 from ctxmgr.engine.sync.options import NO_OPTIONS, SyncOptions, options_of
-from ctxmgr.engine.sync.task import Outcome, Progress, Task, TaskInterrupted
+from ctxmgr.engine.sync.task import UPLOAD, Outcome, Progress, Task, TaskInterrupted
 
-from . import sessions
+from . import contexts, sessions
 from .clock import now_ms
 from .identifiers import new_id
 from .schema import sessions as session_rows
@@ -171,9 +171,10 @@ def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
     Raises:
         TaskInterrupted: it has ended already, or is another node's; nothing of the transaction may stay.
     """
+    now = now_ms()
     values = {
         "status": SUCCESS,
-        "finished_ms": now_ms(),
+        "finished_ms": now,
         "revision": outcome.revision,
         "files": outcome.files,
         "deleted": outcome.deleted,
@@ -186,6 +187,9 @@ def succeed(connection: Connection, task: Task, outcome: Outcome) -> None:
         **progress_values(outcome.progress),
     }
     _update_in(connection, task, RUNNING, values)
+    of_user = not contexts.is_transfer(task.context_id)
+    if task.mode == UPLOAD and of_user and not part_of(task.mount, task.path):
+        contexts.record_upload(connection, task.context_id, now)
     sessions.settle(connection, task.session_id)
 
 

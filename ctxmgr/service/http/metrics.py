@@ -1,4 +1,4 @@
-"""What the service tells Prometheus: requests, tasks, what was moved and how long it took; no names of anything."""
+"""What the service tells Prometheus: requests, tasks, what was moved and how long it took; names only where asked."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from ctxmgr.service.api.nodes.registry import CALLS
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.api.unsupported import UNSUPPORTED
 from ctxmgr.service.contextservice import ContextService
+
+from .lastuploads import LastUploads
 
 __all__ = ["OTHER", "TEXT", "Metrics", "node_action"]
 
@@ -41,9 +43,10 @@ class Metrics:
     Args:
         service: knows its tasks.
         parked: gives how many requests wait.
+        contexts: of how many contexts at most the last upload is told, by name; 0 for none.
     """
 
-    def __init__(self, service: ContextService, parked: Callable[[], int]) -> None:
+    def __init__(self, service: ContextService, parked: Callable[[], int], contexts: int = 0) -> None:
         self._service = service
         self._ended: deque[str] = deque()
         self._registry = CollectorRegistry()
@@ -70,6 +73,8 @@ class Metrics:
         )
         self._bytes = Counter("ctxmgr_bytes_moved", "Bytes of these files.", ["mode"], registry=self._registry)
         self._registry.register(_Now(service.unfinished, parked, service.nodes))
+        if contexts:
+            self._registry.register(LastUploads(lambda: service.last_uploads(contexts)))
 
     def answered(self, action: str, code: str, seconds: float | None) -> None:
         """Count a request.

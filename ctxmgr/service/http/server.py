@@ -49,6 +49,7 @@ class HttpServer:
         tls: the files of a certificate with its chain, and of its key; None for plain HTTP.
         own_key: a key that opens the account "local", beside those in the catalog; "" for none.
         url: under which clients reach the server, where that is not what they call it: behind a proxy that ends TLS.
+        metrics_contexts: of how many contexts at most the metrics tell, by name, when they were last uploaded to.
         interfere: a test's.
 
     Raises:
@@ -64,11 +65,13 @@ class HttpServer:
         tls: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
         own_key: str = "",
         url: str = "",
+        metrics_contexts: int = 0,
         interfere: Interfere | None = None,
     ) -> None:
         self._service = service
         self._own_key = own_key
         self._url = url.rstrip("/")
+        self._metrics_contexts = metrics_contexts
         self._interfere = interfere
         self._tls = _checked(tls)
         self._socket = _listening(host, port)
@@ -136,7 +139,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         answering = Answering(loop, self._service, Doorkeeper(self._service.keys, self._own_key))
         service = self._service
-        metrics = Metrics(service, lambda: len(answering.parking))
+        metrics = Metrics(service, lambda: len(answering.parking), self._metrics_contexts)
         app = App(self._service, answering, metrics, url=self._url, interfere=self._interfere)
         config = uvicorn.Config(
             app,

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
+from ctxmgr.service.catalog import contexts
 from ctxmgr.service.catalog import tasks as task_actions
+from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.schema import meta, nodes, tasks
 
 from .runtime import Runtime
 
-__all__ = ["check", "outcome", "unfinished"]
+__all__ = ["LastUpload", "check", "last_uploads", "outcome", "unfinished"]
+
+ABANDONED_MS = 30 * 24 * 3600 * 1000
+"""A context to which nothing was uploaded for so long is not waited for any more."""
+
+
+class LastUpload(NamedTuple):
+    """When a directory was last uploaded to a context.
+
+    Attributes:
+        account: whose the context is.
+        context: its name.
+        seconds: since the epoch.
+    """
+
+    account: str
+    context: str
+    seconds: float
 
 
 def check(runtime: Runtime) -> None:
@@ -42,3 +61,10 @@ def outcome(runtime: Runtime, task_id: str) -> dict[str, Any]:
     with runtime.catalog.read() as connection:
         row = connection.execute(select(tasks).where(tasks.c.id == task_id)).one_or_none()
     return {} if row is None else dict(row._mapping)
+
+
+def last_uploads(runtime: Runtime, most: int) -> list[LastUpload]:
+    """Return when directories were last uploaded to contexts: the longest ago first, without abandoned ones."""
+    with runtime.catalog.read() as connection:
+        rows = contexts.least_recently_uploaded(connection, since_ms=now_ms() - ABANDONED_MS, most=most)
+    return [LastUpload(row.account, row.name, row.uploaded_ms / 1000) for row in rows]

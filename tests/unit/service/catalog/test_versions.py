@@ -18,7 +18,7 @@ from ctxmgr.errors import DataFolderError
 from ctxmgr.service.catalog import versions
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.schema import OLDEST, SCHEMA, metadata, tasks
+from ctxmgr.service.catalog.schema import OLDEST, SCHEMA, contexts, metadata, tasks
 from tests.support.servers import Database
 
 ROW = {"id": "task-1", "account": "local", "session_id": "s-1", "context_id": "c-1", "mount": "/", "path": "/"}
@@ -78,7 +78,7 @@ def shown(index: Mapping[str, Any]) -> str:
     return f"{index['name']} {index['column_names']} {index['unique']} {options}"
 
 
-def fill_tasks(kept: Kept) -> None:
+def fill_tasks(kept: Kept, **values: object) -> None:
     with kept.engine.begin() as connection:
         table = Table("tasks", MetaData(), autoload_with=connection)
         numbers = {
@@ -87,7 +87,7 @@ def fill_tasks(kept: Kept) -> None:
             if not column.nullable and column.server_default is None and column.name not in ("number", *ROW)
         }
         falses = {"delete": False, "nothing_to_sync": False}
-        connection.execute(table.insert().values({**numbers, **falses, **ROW}))
+        connection.execute(table.insert().values({**numbers, **falses, **ROW, **values}))
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA))
@@ -107,6 +107,30 @@ def test_tables_of_an_earlier_version_become_those_that_are_made_anew(kept: Kept
             connection.execute(text(f'DROP TABLE "{name}"'))
         metadata.create_all(connection)
     assert described(kept.engine) == migrated
+
+
+def test_uploads_that_tasks_tell_of_are_known_after_an_upgrade(kept: Kept) -> None:
+    kept.make(11)
+    ended = [("one", "/", "upload", "Success", 5), ("one", "/", "upload", "Success", 7)]
+    ended += [
+        ("one", "/", "upload", "Failed", 8),
+        ("one", "/", "download", "Success", 8),
+        ("two", "/a", "upload", "Success", 8),
+    ]
+    with kept.engine.begin() as connection:
+        for name in ("one", "two"):
+            values = f"'{name}', 'local', '{name}', 1, 1, 1"
+            connection.execute(
+                text(f"INSERT INTO contexts (id, account, name, head, created_ms, used_ms) VALUES ({values})")
+            )
+    for number, (context_id, path, mode, status, finished_ms) in enumerate(ended):
+        row = {"context_id": context_id, "path": path, "mode": mode, "status": status, "finished_ms": finished_ms}
+        fill_tasks(kept, id=f"task-{number}", **row)
+    catalog = kept.open()
+    with catalog.read() as connection:
+        known = {row.id: row.uploaded_ms for row in connection.execute(contexts.select())}
+    catalog.close()
+    assert known == {"one": 7, "two": None}
 
 
 def test_the_migrations_end_where_the_tables_are() -> None:
