@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -233,13 +234,26 @@ class BlobReader:
         reads = (partial(self._read, batch, places, path_of) for batch in _batches(wanted, places))
         for batch, read in ahead(reads) if self._content.at_once > 1 else (read() for read in reads):
             for digest, stored in zip(batch, read, strict=True):
-                try:
-                    piece = self._expander.chunk(stored, places[digest].length, digest)
-                except ContentError as error:
-                    raise ContentError(
-                        f"the content of {show(path_of(digest))} is damaged, in pack {places[digest].pack}: {error}"
-                    ) from error
-                yield digest, piece
+                yield digest, self._expanded(digest, stored, places, path_of)
+
+    def _expanded(
+        self,
+        digest: bytes,
+        stored: memoryview,
+        places: Mapping[bytes, Located],
+        path_of: Callable[[bytes], bytes],
+    ) -> memoryview:
+        length = places[digest].length
+        with suppress(ContentError):
+            return self._expander.chunk(stored, length, digest)
+        # What was damaged on the way comes whole the next time.
+        _, (stored,) = self._read([digest], places, path_of)
+        try:
+            return self._expander.chunk(stored, length, digest)
+        except ContentError as error:
+            raise ContentError(
+                f"the content of {show(path_of(digest))} is damaged, in pack {places[digest].pack}: {error}"
+            ) from error
 
     def _read(
         self, batch: list[bytes], places: Mapping[bytes, Located], path_of: Callable[[bytes], bytes]

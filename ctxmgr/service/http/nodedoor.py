@@ -22,7 +22,7 @@ from .outflow import Outlet
 from .parking import Parked
 from .reading import bearer
 from .threads import Threads
-from .writing import Receive, encoded, send_answer, send_head, whole
+from .writing import Receive, encoded, send_answer, send_head, sized, whole
 
 __all__ = ["NodeDoor"]
 
@@ -101,7 +101,9 @@ class NodeDoor:
             raise Dropped
         _note(record, answer)
         try:
-            await send_head(send, answer.status, whole(answer.body, answer.kind))
+            # Chunks are compared with their names where they are read.
+            headers = sized if answer.kind == _BYTES else whole
+            await send_head(send, answer.status, headers(answer.body, answer.kind))
         except BaseException:
             send.release(holding)
             raise

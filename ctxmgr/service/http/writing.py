@@ -10,7 +10,7 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.filedigests import content_digest
 from ctxmgr.service.api.envelope import failure, new_request_id
 
-__all__ = ["JSON", "Receive", "Scope", "Send", "encoded", "refusal", "send_answer", "send_head", "whole"]
+__all__ = ["JSON", "Receive", "Scope", "Send", "encoded", "refusal", "send_answer", "send_head", "sized", "whole"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,9 +42,14 @@ async def send_head(send: Send, status: int, headers: Iterable[tuple[str, str]])
     await send({"type": "http.response.start", "status": status, "headers": pairs})
 
 
+def sized(body: bytes, kind: str) -> list[tuple[str, str]]:
+    """Return the headers of a body that is there as a whole, and that its reader can tell by itself to be intact."""
+    return [("content-type", kind), ("content-length", str(len(body)))]
+
+
 def whole(body: bytes, kind: str) -> list[tuple[str, str]]:
     """Return the headers of a body that is there as a whole."""
-    return [("content-type", kind), ("content-length", str(len(body))), ("content-digest", content_digest(body))]
+    return [*sized(body, kind), ("content-digest", content_digest(body))]
 
 
 async def send_answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from ctxmgr.engine.content import chunks
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
-from ctxmgr.engine.content.packs import SealedPack, seal
+from ctxmgr.engine.content.packs import Located, SealedPack, seal
 from ctxmgr.engine.manifest.entries import FILE, Entry
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.service.storage.blobstore import BlobStore
@@ -192,6 +192,26 @@ def test_a_compressed_chunk_that_is_not_what_it_should_be_is_an_error(content: M
     content.put(pack)
     with pytest.raises(ContentError, match=rf"'x' is damaged, in pack {pack.name}: chunk {digest(bytes(9)).hex()}"):
         read(content, {b"x": entry(bytes(9))})
+
+
+def test_a_chunk_that_was_damaged_on_the_way_is_read_again(
+    content: MemoryContent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = PackWriter(content)
+    parts = [b"one" * 100, b"two" * 100]
+    for part in parts:
+        writer.add(part)
+    writer.flush()
+    plain, asked = content.read, list[int]()
+
+    def damaging(places: Sequence[Located]) -> Sequence[memoryview]:
+        asked.append(len(places))
+        found = plain(places)
+        return found if len(asked) > 1 else [found[0], memoryview(bytes(found[1])[:-1] + b"?")]
+
+    monkeypatch.setattr(content, "read", damaging)
+    assert read(content, {b"x": entry(*parts)}) == {b"x": b"".join(parts)}
+    assert asked == [2, 1]
 
 
 def test_no_more_memory_is_taken_than_the_largest_chunk_has(content: MemoryContent) -> None:
