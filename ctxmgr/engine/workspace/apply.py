@@ -36,7 +36,7 @@ from ctxmgr.engine.manifest.merge import Plan
 from ctxmgr.oserrors import described
 
 from .dirfd import Tree
-from .fresh import LONGEST_DIRECTORY, filling
+from .fresh import LARGEST_FILE, LONGEST_DIRECTORY, filling
 from .scan import TICK_NS, OnProgress, Scan
 
 __all__ = ["Contents", "apply"]
@@ -216,7 +216,8 @@ class _Work:
         with filling(self._tree, journal, len(entries), self._made) as fresh:
             for path, pieces in contents:
                 entry, above = entries[path], self._make_above(path)
-                if len(entry.chunks) <= 1 and above in self._fresh and len(above) <= LONGEST_DIRECTORY:
+                small = len(entry.chunks) <= 1 and entry.size <= LARGEST_FILE
+                if small and above in self._fresh and len(above) <= LONGEST_DIRECTORY:
                     fresh.add(path, entry, pieces)
                 else:
                     self.write_file(path, entry, pieces)

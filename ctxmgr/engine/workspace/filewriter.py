@@ -34,8 +34,8 @@ NewFile = tuple[bytes, int, int, int]
 Created = tuple[bytes, int, int]
 """The packed fingerprints of the files that were made, the number of the one that could not be, and its errno."""
 
-HEADER = struct.Struct("<II")
-"""Before each batch of files: how many bytes describe it, and how many are its content."""
+HEADER = struct.Struct("<IQQ")
+"""Before each batch of files: how many bytes describe it, and where in the shared memory how many are its content."""
 
 ENDED = struct.Struct("<IIi")
 """Before each answer: the bytes of the fingerprints, the number of the file that could not be made, and its errno."""
@@ -157,33 +157,38 @@ class Slot:
         self._memory[: NUMBER.size] = NUMBER.pack(number)
 
 
-def serve(door: socket.socket, slot: Slot) -> None:
-    """Make one batch of files after another, until nobody asks any more."""
-    buffer = bytearray(1 << 20)
+def serve(door: socket.socket, slot: Slot, shared: memoryview) -> None:
+    """Make one batch of files after another, until nobody asks any more.
+
+    Args:
+        door: where batches are described, and answered.
+        slot: where they are noted.
+        shared: where their contents are found.
+    """
+    buffer = bytearray(SLOT_SIZE)
     while True:
         header, descriptors, _, _ = socket.recv_fds(door, HEADER.size, 1)
         if not header:
             return
-        described, size = HEADER.unpack(header)
-        if described + size > len(buffer):
-            buffer = bytearray(described + size)
-        received = memoryview(buffer)[: described + size]
+        described, start, size = HEADER.unpack(header)
+        description = memoryview(buffer)[:described]
         filled = 0
-        while filled < len(received):
-            filled += door.recv_into(received[filled:]) or sys.exit("the batch was cut off")
-        slot.begin(received[:described])
-        files = Batch.unpack(received[:described]).files
-        seen, failed, code = create(descriptors[0], files, received[described:], slot.mark, unmasked=True)
+        while filled < described:
+            filled += door.recv_into(description[filled:]) or sys.exit("the batch was cut off")
+        slot.begin(description)
+        files = Batch.unpack(description).files
+        seen, failed, code = create(descriptors[0], files, shared[start : start + size], slot.mark, unmasked=True)
         os.close(descriptors[0])
         door.sendall(ENDED.pack(len(seen), failed, code) + seen)
 
 
-def main(door: str, slots: str, number: str) -> None:
+def main(door: str, slots: str, shared: str, number: str) -> None:
     """Serve who started this process, which decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0)
-    with mmap.mmap(int(slots), (int(number) + 1) * SLOT_SIZE) as memory:
-        serve(socket.socket(fileno=int(door)), Slot(memoryview(memory)[int(number) * SLOT_SIZE :]))
+    start = int(number) * SLOT_SIZE
+    with mmap.mmap(int(slots), start + SLOT_SIZE) as notes, mmap.mmap(int(shared), 0) as contents:
+        serve(socket.socket(fileno=int(door)), Slot(memoryview(notes)[start:]), memoryview(contents))
 
 
 if __name__ == "__main__":

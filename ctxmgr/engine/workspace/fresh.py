@@ -20,8 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Final, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Final, Protocol
 
+from ctxmgr.engine.content.compression import MAX_CHUNK
 from ctxmgr.engine.manifest.entries import Entry, Fingerprint, parent
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
 from ctxmgr.errors import DataFolderError
@@ -32,19 +34,24 @@ from .dirfd import Tree
 from .durable import owner_only
 from .filewriter import ENDED, HEADER, NOTHING, NUMBER, SLOT_SIZE, Batch, Created, NewFile, Slot, create, fingerprints
 
-__all__ = ["LONGEST_DIRECTORY", "FreshFiles", "filling", "remove_unfinished"]
+__all__ = ["LARGEST_FILE", "LONGEST_DIRECTORY", "FreshFiles", "filling", "remove_unfinished"]
+
+LARGEST_FILE: Final = MAX_CHUNK
+"""Bytes up to which files are made so."""
 
 LONGEST_DIRECTORY: Final = SLOT_SIZE // 4
 """Bytes of a directory's path up to which its files can be noted."""
 
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 1 << 20
+_MOST_BATCH_BYTES: Final = _BATCH_BYTES + LARGEST_FILE
 _GATHERED_FILES: Final = 4096
 _GATHERED_BYTES: Final = 8 << 20
 _WORTH_A_PROCESS: Final = 2000
 _MOST_PROCESSES: Final = 2
 _BATCHES_AHEAD: Final = 8
-"""So few that their answers fit into a socket's buffer: a writer never waits for one that waits for it."""
+"""So few that their answers fit into a socket's buffer: a writer never waits for one that waits for it. Each has
+a place of its own in the memory that is shared."""
 _BATCH_NS: Final = 60 * 10**9
 
 OnMade = Callable[[bytes, Entry, Fingerprint], None]
@@ -53,7 +60,7 @@ OnMade = Callable[[bytes, Entry, Fingerprint], None]
 class _Writer(Protocol):
     """Makes batches of files, one after another."""
 
-    def begin(self, directory: int, description: bytes, data: bytes) -> None:
+    def begin(self, directory: int, description: bytes, parts: Sequence[memoryview]) -> None:
         """Have a batch made, given the directory's descriptor, the batch's description and its contents."""
 
     def end(self) -> Created:
@@ -208,7 +215,7 @@ class FreshFiles:
         start = len(directory) + 1 if directory else 0
         batch = [(path[start:], entry.mode, entry.mtime_ns, entry.size) for path, entry in gathered.files]
         description = Batch(directory, time.time_ns(), batch).pack()
-        writer.begin(self._tree.directory(directory), description, b"".join(gathered.parts))
+        writer.begin(self._tree.directory(directory), description, gathered.parts)
         running.append(gathered.files)
 
     def _note(self, files: Sequence[tuple[bytes, Entry]], created: Created) -> None:
@@ -229,25 +236,34 @@ class _Inline:
         self._slot = Slot(memory)
         self._ended: deque[Created] = deque()
 
-    def begin(self, directory: int, description: bytes, data: bytes) -> None:
+    def begin(self, directory: int, description: bytes, parts: Sequence[memoryview]) -> None:
         self._slot.begin(description)
-        self._ended.append(create(directory, Batch.unpack(description).files, memoryview(data), self._slot.mark))
+        data = memoryview(b"".join(parts))
+        self._ended.append(create(directory, Batch.unpack(description).files, data, self._slot.mark))
 
     def end(self) -> Created:
         return self._ended.popleft()
 
 
 class _Process:
-    """Makes files in a process that is started anew: it inherits no lock, no connection and no thread of this one."""
+    """Makes files in a process that is started anew: it inherits no lock, no connection and no thread of this one.
+
+    It finds what is to be in them in memory that both see.
+    """
 
     def __init__(self, notes: int, number: int) -> None:
-        self._door, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-S", filewriter.__file__, str(theirs.fileno()), str(notes), str(number)]
-        with theirs:
+        self._batches = 0
+        with ExitStack() as opened:
+            shared = opened.enter_context(_memory())
+            shared.truncate(_BATCHES_AHEAD * _MOST_BATCH_BYTES)
+            self._door, theirs = socket.socketpair()
+            opened.enter_context(theirs)
+            passed = [theirs.fileno(), notes, shared.fileno()]
             try:
+                self._shared = mmap.mmap(shared.fileno(), 0)
                 self._process = subprocess.Popen(  # noqa: S603
-                    command,
-                    pass_fds=(theirs.fileno(), notes),
+                    [sys.executable, "-I", "-S", filewriter.__file__, *map(str, passed), str(number)],
+                    pass_fds=passed,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -263,10 +279,16 @@ class _Process:
         self._door.close()
         self._process.wait()
 
-    def begin(self, directory: int, description: bytes, data: bytes) -> None:
+    def begin(self, directory: int, description: bytes, parts: Sequence[memoryview]) -> None:
+        # Of as many batches as are begun and not ended, each has a place of its own.
+        start = at = self._batches % _BATCHES_AHEAD * _MOST_BATCH_BYTES
+        self._batches += 1
+        for part in parts:
+            self._shared[at : at + len(part)] = part
+            at += len(part)
         with _telling():
-            socket.send_fds(self._door, [HEADER.pack(len(description), len(data))], [directory])
-            self._door.sendall(description + data)
+            socket.send_fds(self._door, [HEADER.pack(len(description), start, at - start)], [directory])
+            self._door.sendall(description)
 
     def end(self) -> Created:
         with _telling():
@@ -281,6 +303,13 @@ class _Process:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             answer += more
         return answer
+
+
+def _memory() -> IO[bytes]:
+    """Return an empty file that is nowhere but in memory, where that can be had."""
+    if hasattr(os, "memfd_create"):
+        return FileIO(os.memfd_create("ctxmgr"), "r+")
+    return TemporaryFile()
 
 
 @contextmanager

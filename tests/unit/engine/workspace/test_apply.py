@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ctxmgr.engine.content.chunks import BlobReader, PackWriter
+from ctxmgr.engine.content.packs import seal
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Manifest, same
 from ctxmgr.engine.manifest.errors import ContentError, WorkspaceChanged, WorkspaceError
 from ctxmgr.engine.manifest.merge import Change, Plan, plan
 from ctxmgr.engine.sync.plan import advance
+from ctxmgr.engine.workspace import fresh
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
@@ -722,3 +724,15 @@ def test_a_file_whose_chunks_are_those_of_another_is_not_delivered(
     with pytest.raises(ContentError, match=r"the content of 'a' is damaged: .*; no file was replaced with it"):
         context.download(there, WorkspaceState())
     assert (there / "a").read_text() == "mine"
+
+
+def test_a_file_that_another_stored_as_one_enormous_chunk_is_written(
+    context: Context, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "_WORTH_A_PROCESS", 0)
+    content = bytes(fresh._BATCHES_AHEAD * fresh._MOST_BATCH_BYTES + 1)
+    digest = blake3(content).digest()
+    context.stored.put(seal([content], [(digest, 0, len(content), len(content))]))
+    context.head = {b"d": Entry(DIRECTORY, 0o755), b"d/x": Entry(FILE, 0o644, 1, len(content), digest, (digest,))}
+    context.download(there, EMPTY)
+    assert (there / "d/x").read_bytes() == content

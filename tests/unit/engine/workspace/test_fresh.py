@@ -105,6 +105,17 @@ class TestBatches:
         assert write(root, journal, {name: (name, 0o644) for name in names}).keys() == set(names)
         assert sorted(batches) == [(b"d", 20), (b"e", 20)]
 
+    def test_more_batches_than_are_begun_at_a_time_have_their_own_content(
+        self, root: Path, journal: Path, batches: list[tuple[bytes, int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fresh, "_BATCH_FILES", 2)
+        files = {b"d/%d" % number: (b"%d" % number * 100, 0o644) for number in range(100)}
+        write(root, journal, files)
+        assert len(batches) == 50
+        assert {path: (root / os.fsdecode(path)).read_bytes() for path in files} == {
+            path: content for path, (content, _) in files.items()
+        }
+
     def test_what_waits_is_bounded(
         self, root: Path, journal: Path, batches: list[tuple[bytes, int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
