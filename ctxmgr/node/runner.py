@@ -26,6 +26,7 @@ from .door import Door, Unreachable
 from .events import Event, Listener
 from .manifests import Manifests
 from .questions import answer_to
+from .reports import Reports
 
 __all__ = ["Runner"]
 
@@ -164,7 +165,7 @@ class Runner:
         with self._guard:
             if task.id in self._live:
                 return
-            self._live[task.id] = Monitor(partial(self._store.report, task))
+            self._live[task.id] = Monitor(Reports(partial(self._store.report, task)))
         if not self._workers.submit(joined(root, task.mount), partial(self._run, task, root)):
             self._live.pop(task.id, None)
 
