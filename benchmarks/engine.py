@@ -12,6 +12,7 @@ The peers are Debian's packages `restic`, `borgbackup` and `rsync`; one that is 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import random
 import shutil
@@ -25,6 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+
+import ctxmgr
 
 STEPS = ("first", "none", "edit", "restore")
 
@@ -134,6 +137,7 @@ def main() -> None:
     for peer in [peer for peer in peers if shutil.which(peer.name) is None]:
         print(f"{peer.name} is not installed and left out: apt-get install {peer.name.replace('borg', 'borgbackup')}")
         peers.remove(peer)
+    as_installed()
     with tempfile.TemporaryDirectory(prefix="ctxmgr-benchmark-") as folder:
         for name in options.trees.split(","):
             compare(name, [Tool, *peers], Path(folder) / name, options.rounds, options.scale)
@@ -201,6 +205,12 @@ def run(tool: Tool, tree: Path, restored: Path, seed: int) -> list[tuple[str, Me
     restored.mkdir()
     found.append(("restore", measure(tool.restore(tree, restored), tool.environment)))
     return found
+
+
+def as_installed() -> None:
+    """Have our package compiled, as it is where pip has installed it."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(Path(ctxmgr.__file__).parent, quiet=1)
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Measured:

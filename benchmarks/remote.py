@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine import TREES, Restic, Tool, compare, measure
+from engine import TREES, Restic, Tool, as_installed, compare, measure
 
 SECONDS_TO_START = 30.0
 
@@ -133,6 +133,7 @@ def main() -> None:
             print(f"{name} is left out: apt-get install {' '.join(missing)}")
         else:
             tools.append(tool)
+    as_installed()
     with tempfile.TemporaryDirectory(prefix="ctxmgr-benchmark-") as folder:
         for name in options.trees.split(","):
             compare(name, tools, Path(folder) / name, options.rounds, options.scale, wire=True)
