@@ -54,8 +54,12 @@ class Revived:
 
     @property
     def address(self) -> str:
-        assert self.up.wait(PATIENCE), self.log.read_text()
+        self.wait()
         return f"http://127.0.0.1:{self.port}"
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        assert self.up.wait(PATIENCE), self.log.read_text()
 
     def kill(self) -> None:
         """Kill it, also while it starts."""
@@ -143,6 +147,8 @@ class World:
         return (self.folder / "log").read_text() + self.service.log.read_text()
 
     def _begin(self, mode: str) -> None:
+        # What asks for the first time, and finds nobody, is told so: no sync has begun by then.
+        self.service.wait()
         directory = self.directory if mode == "upload" else self.copy
         command = [sys.executable, "-m", "ctxmgr", "sync", str(directory), "--context", "kept", "--mode", mode]
         home = {"CTXMGR_HOME": str(self.folder / "home"), "CTXMGR_API_KEY": KEY}
