@@ -20,7 +20,7 @@ from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
 
-from .objectstore import check_process, first_line, open_store, shown, try_out
+from .objectstore import check_process, first_line, open_store, try_out
 from .room import check_room
 
 if TYPE_CHECKING:
@@ -73,18 +73,19 @@ class BlobStore:
         self._folder = folder
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str]) -> BlobStore:
+    def open(cls, location: str | os.PathLike[str], *, passed: Path | None = None) -> BlobStore:
         """Open the store at a location.
 
         Args:
             location: a folder, made if missing, or a URL such as ``s3://bucket/prefix`` or ``memory:///``.
+            passed: where it is noted that the store behind a URL has passed its trial, see ``objectstore.try_out``.
 
         Raises:
             ContentError: there can be no store, or it does not do what it says.
         """
         if isinstance(location, str) and "://" in location:
             store = open_store(location)
-            try_out(store, shown(location))
+            try_out(store, location, passed)
             return cls(store)
         try:
             folder = Path(location).absolute()

@@ -29,6 +29,7 @@ __all__ = ["Places"]
 
 OPEN_TIMEOUT: Final = 60.0
 _URL_KEY: Final = "url key"
+_PASSED: Final = "store.passed"
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,14 @@ class Places:
     home: str
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, catalog: str = "", store: str = "") -> Places:
+    def open(cls, path: str | os.PathLike[str], *, catalog: str = "", store: str = "", serves: bool = False) -> Places:
         """Open a data folder, a catalog and a store; make what is missing.
 
         Args:
             path: the data folder.
             catalog: the URL of a PostgreSQL database; "" for the SQLite database in the folder.
             store: the URL of an object store; "" for files in the folder.
+            serves: this process is a service, which tries the store at each start; a command does so once a day.
 
         Raises:
             DataFolderError: one of them can't be used.
@@ -61,7 +63,7 @@ class Places:
         with ExitStack() as undo:
             undo.callback(folder.close)
             try:
-                packs = BlobStore.open(store or folder.blobs)
+                packs = BlobStore.open(store or folder.blobs, passed=None if serves else folder.root / _PASSED)
                 # The rest is looked at and made by one process at a time.
                 with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
                     expected = not packs.is_empty() if store else folder.holds_packs()

@@ -113,7 +113,7 @@ class Runtime:
         """
         if workers < 1:
             raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
-        places = Places.open(path, catalog=catalog, store=store)
+        places = Places.open(path, catalog=catalog, store=store, serves=resumes)
         with ExitStack() as undo:
             undo.callback(places.close)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def test_a_service_does_not_start_on_a_store_that_lies(lying: LyingStore, tmp_pa
     lying.lie = "unconditional"
     with pytest.raises(DataFolderError, match="can't be trusted with content: it ignores If-None-Match"):
         ContextService.open(tmp_path / "data", store="s3://bucket/prefix")
+
+
+def test_a_command_tries_a_store_out_once_a_day_and_a_service_at_each_start(
+    lying: LyingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = "s3://bucket/prefix", tmp_path / "data"
+    ContextService.open(folder, store=store).close()
+    lying.lie = "unconditional"
+    ContextService.open(folder, store=store).close()
+    with pytest.raises(DataFolderError, match="can't be trusted"):
+        ContextService.open(folder, store=store, resume=True)
+    with pytest.raises(DataFolderError, match="can't be trusted"):
+        ContextService.open(folder, store="s3://bucket/another")
+    yesterday = time.time() - 24 * 3600
+    os.utime(folder / "store.passed", (yesterday, yesterday))
+    with pytest.raises(DataFolderError, match="can't be trusted"):
+        ContextService.open(folder, store=store)
 
 
 def test_a_store_that_cant_be_reached_is_refused_with_the_reason_and_without_its_secret(
