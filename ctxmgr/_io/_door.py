@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import blake2b
+from io import BytesIO
+
+import requests
 
 from ctxmgr.config import Config
+from ctxmgr.errors import ProtocolError
 from ctxmgr.filedigests import content_digest
+from ctxmgr.filewire import refused, whence
 from ctxmgr.patience import LEAST_MOVED, Patience
 from ctxmgr.protocol import Answer, Reply, read_answer
 
@@ -20,6 +26,8 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Content-Type": "application/msgpack",
 }
+_STORE_SECONDS = (4.0, 20.0)
+"""For a connection to the store, and for each answer of it: who can't reach it has another way."""
 
 
 class DoorWire(HttpWire):
@@ -59,6 +67,52 @@ class DoorWire(HttpWire):
             failure = transport_error(error, config)
             failure.__cause__ = root_cause(error, config)
         raise failure
+
+    def put(self, url: str, data: bytes) -> None:
+        """Send bytes to a presigned URL, once, without the credential.
+
+        Raises:
+            TransportError: they did not arrive, or are refused.
+        """
+        # As a file they are sent in blocks, each of which may take its time; bytes may not, however many they are.
+        with self._to_store(requests.Request("PUT", url, data=BytesIO(data)), 200) as response:
+            for _ in self._pieces(response, url):
+                pass
+
+    def get(self, url: str, start: int, end: int) -> bytes:
+        """Fetch the bytes of a presigned URL from a start to an end, exclusive, once, without the credential.
+
+        Raises:
+            TransportError: they did not come, or are refused.
+        """
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
+        body = bytearray()
+        with self._to_store(requests.Request("GET", url, headers=headers), 206) as response:
+            for piece in self._pieces(response, url):
+                body += piece
+                if len(body) > end - start:
+                    break
+        if len(body) != end - start:
+            raise ProtocolError("the store gives other bytes than it was asked for", http_status=206)
+        return bytes(body)
+
+    def _to_store(self, request: requests.Request, expected: int) -> requests.Response:
+        url, prepared = request.url, None
+        with suppress(requests.RequestException, ValueError):  # both quote the URL, which is a secret
+            prepared = request.prepare()
+        if prepared is None:
+            raise ProtocolError("what the service tells as the URL of its store is none", http_status=0)
+        if not url.startswith("https://") and self._config.endpoint.startswith("https://"):
+            raise ProtocolError("the store's URL is without TLS, and the service's is not", http_status=0)
+        response = self._send_file(prepared, _STORE_SECONDS)
+        if response.status_code != expected:
+            with response:
+                answer = refused(self._refusal(response, url))
+            where = whence(self._config, url).endpoint
+            raise ProtocolError(
+                f"{where} answers HTTP {response.status_code} ({answer.code})", http_status=response.status_code
+            )
+        return response
 
     def read_refusal(self, reply: Reply) -> Answer:
         """Read what came instead of a message.

@@ -148,14 +148,21 @@ class HttpWire:
             take(self._pieces(response, url))
             return transferred(response.status_code, response.headers, 0, verified=False)
 
-    def _send_file(self, prepared: requests.PreparedRequest) -> requests.Response:
-        """Send a prepared request as it is: whoever signed its URL knows of no header that a session would add."""
+    def _send_file(
+        self, prepared: requests.PreparedRequest, timeout: tuple[float, float] | None = None
+    ) -> requests.Response:
+        """Send a prepared request as it is: whoever signed its URL knows of no header that a session would add.
+
+        Args:
+            timeout: seconds to connect and until the answer moves, at most, where those of the client are longer.
+        """
         config = self._config
         url = prepared.url or ""
         verify = None if config.verify is True else config.verify
         settings = self._session.merge_environment_settings(url, dict(config.proxies or {}), True, verify, None)
-        timeout = (config.connect_timeout, config.read_timeout)
-        patience = Patience(config.read_timeout, renewed_by=LEAST_MOVED)
+        own = (config.connect_timeout, config.read_timeout)
+        timeout = own if timeout is None else (min(own[0], timeout[0]), min(own[1], timeout[1]))
+        patience = Patience(timeout[1], renewed_by=LEAST_MOVED)
         try:
             with kept_out_of_logs(prepared.path_url), under(patience):
                 return self._session.send(prepared, timeout=timeout, allow_redirects=False, **settings)

@@ -12,9 +12,10 @@ from .output import Invocation
 __all__ = ["answering", "data_option", "graceful", "help_unless_told", "keeping_options", "named", "places", "telling"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
+_Text = TypeVar("_Text", str, None)
 
 
-def named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+def named(ctx: click.Context, parameter: click.Parameter, value: _Text) -> _Text:
     """Refuse an empty value: it is a variable that was not set, and would mean something else than was meant."""
     if value == "":
         raise click.BadParameter("it is empty", ctx, parameter)

@@ -13,6 +13,7 @@ from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.errors import ServiceError
 from ctxmgr.reasons import reason
 
+from .direct import Direct
 from .door import Door, Unreachable
 from .staging import Staging
 
@@ -29,14 +30,16 @@ class HttpContentStore:
     Args:
         door: the way to the service.
         staging: sends what is large.
+        direct: sends and reads what is large where the service need not be in the middle.
         read_bytes: what one request may ask for.
     """
 
     at_once: Final = 3
 
-    def __init__(self, door: Door, staging: Staging, read_bytes: int) -> None:
+    def __init__(self, door: Door, staging: Staging, direct: Direct, read_bytes: int) -> None:
         self._door = door
         self._staging = staging
+        self._direct = direct
         self._read_bytes = min(read_bytes, nodewire.READ_BYTES)
         self._at_once = self._read_bytes
 
@@ -52,7 +55,8 @@ class HttpContentStore:
             self._door.call(nodewire.StorePack(pack.name, len(pack.data), data), nodewire.Done)
 
         with _told(f"the pack {pack.name} can't be stored"):
-            self._staging.deliver(pack.data, send, name=pack.name)
+            if not (self._staging.is_large(pack.data) and self._direct.put(pack)):
+                self._staging.deliver(pack.data, send, name=pack.name)
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         found: dict[bytes, Located] = {}
@@ -68,11 +72,14 @@ class HttpContentStore:
         return {place.pack for place in found.values()} if len(found) == len(set(digests)) else None
 
     def read(self, places: Sequence[Located]) -> Sequence[memoryview]:
-        found: list[memoryview] = []
         with _told("stored content can't be read"):
-            while len(found) < len(places):
-                found += self._read_some(places[len(found) :])
-        return found
+            found = self._direct.read(places)
+            rest = [place for place in places if place not in found]
+            while rest:
+                some = self._read_some(rest)
+                found.update(zip(rest, some, strict=False))
+                rest = rest[len(some) :]
+        return [found[place] for place in places]
 
     def _read_some(self, places: Sequence[Located]) -> list[memoryview]:
         """Read the first of some places: as many as the way there has been seen to carry in one answer."""

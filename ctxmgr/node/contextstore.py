@@ -19,6 +19,7 @@ from ctxmgr.nodewire.objects import blocks_of, outcome_message
 
 from .commitsize import fitted
 from .content import HttpContentStore, digests_in
+from .direct import Direct
 from .door import Door
 from .manifests import Known, Manifests
 from .staging import Staging
@@ -45,7 +46,8 @@ class HttpContextStore:
         self._door = door
         self._staging = Staging(door, welcome.piece_bytes)
         self._manifests = manifests
-        self.content = HttpContentStore(door, self._staging, welcome.read_bytes)
+        direct = Direct(door, offered=welcome.direct)
+        self.content = HttpContentStore(door, self._staging, direct, welcome.read_bytes)
 
     def start(self, task: Task) -> None:
         self._door.call(nodewire.Start(task.node_id, task.id), nodewire.Done)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -51,6 +51,10 @@ class Wire(Protocol):
     def place(self) -> str: ...
 
     def post(self, path: str, body: bytes, wait: float) -> Reply: ...
+
+    def put(self, url: str, data: bytes) -> None: ...
+
+    def get(self, url: str, start: int, end: int) -> bytes: ...
 
     def read_refusal(self, reply: Reply) -> Answer: ...
 
@@ -112,6 +116,35 @@ class Door:
     def read(self, message: nodewire.Read, *, patience: float | None = None) -> bytes:
         """Send a message as ``call`` does, and return the bytes that answer it."""
         return self._answered(message, bytes, patience, ANSWER_SECONDS)
+
+    def send(self, url: str, data: bytes) -> None:
+        """Send bytes to a presigned URL, once.
+
+        Raises:
+            TaskInterrupted: the node is being closed.
+            TransportError: they did not arrive, or are refused.
+        """
+        with self._unless_closing():
+            self._wire.put(url, data)
+
+    def fetch(self, url: str, start: int, end: int) -> bytes:
+        """Fetch the bytes of a presigned URL from a start to an end, exclusive, once.
+
+        Raises:
+            TaskInterrupted: the node is being closed.
+            TransportError: they did not come, or are refused.
+        """
+        with self._unless_closing():
+            return self._wire.get(url, start, end)
+
+    @contextmanager
+    def _unless_closing(self) -> Iterator[None]:
+        try:
+            yield
+        except TransportError as error:
+            if self._closing.is_set():
+                raise TaskInterrupted from error
+            raise
 
     def _answered(
         self, message: nodewire.Message, read: Callable[[bytes], _Read], patience: float | None, wait: float

@@ -30,6 +30,10 @@ class Staging:
         self._door = door
         self._piece_bytes = max(1, min(piece_bytes, nodewire.PIECE_BYTES))
 
+    def is_large(self, data: bytes, room: int = 0) -> bool:
+        """Whether data can't stand in a message of which the rest takes some room, in bytes."""
+        return bool(data) and len(data) + room > self._piece_bytes
+
     def deliver(self, data: bytes, send: Callable[[bytes, str], None], *, name: str = "", room: int = 0) -> None:
         """Have data in a message, or sent before it.
 
@@ -41,7 +45,7 @@ class Staging:
         Raises:
             ServiceError: it is refused, or the service has not got it although it was sent.
         """
-        if not data or len(data) + room <= self._piece_bytes:
+        if not self.is_large(data, room):
             send(data, "")
             return
         name = name or blake3(data).hexdigest()

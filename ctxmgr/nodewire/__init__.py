@@ -15,7 +15,21 @@ Imported by what answers nodes in ``service`` and by ``node``; imports the engin
 from __future__ import annotations
 
 from .calls import CALLS, READ
-from .content import Digests, Locate, Lost, Missing, Places, Read, Stage, Staged, StorePack
+from .content import (
+    Digests,
+    GetUrls,
+    Locate,
+    Lost,
+    Missing,
+    PackUrls,
+    Places,
+    PutUrl,
+    Read,
+    Stage,
+    Staged,
+    StorePack,
+    UploadUrl,
+)
 from .contexts import Changes, ChangesPage, EntriesPage, Held, Key, KeyOf, Truth, Unchanged, Uploaded
 from .limits import (
     ACCEPTED_BLOCK,
@@ -28,6 +42,7 @@ from .limits import (
     MAX_PACKED,
     MAX_PACKS,
     MAX_PLACES,
+    MAX_URLS,
     NODE_CONFLICT,
     PIECE_BYTES,
     READ_BYTES,
@@ -64,6 +79,7 @@ __all__ = [
     "MAX_PLACES",
     "MAX_PACKED",
     "MAX_PACKS",
+    "MAX_URLS",
     "ACCEPTED_BLOCK",
     "HEAD_MOVED",
     "TASK_INTERRUPTED",
@@ -112,6 +128,10 @@ __all__ = [
     "Stage",
     "Staged",
     "StorePack",
+    "PutUrl",
+    "UploadUrl",
+    "GetUrls",
+    "PackUrls",
     "Garbled",
     "encode",
     "decode",

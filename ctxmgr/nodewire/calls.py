@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from .content import Digests, Locate, Lost, Missing, Places, Read, Stage, Staged, StorePack
+from .content import (
+    Digests,
+    GetUrls,
+    Locate,
+    Lost,
+    Missing,
+    PackUrls,
+    Places,
+    PutUrl,
+    Read,
+    Stage,
+    Staged,
+    StorePack,
+    UploadUrl,
+)
 from .contexts import Changes, ChangesPage, EntriesPage, Held, Key, KeyOf, Truth, Unchanged, Uploaded
 from .message import Done, Message
 from .sessions import Attach, Attached, Hello, Leave, QuestionAnswer, Take, Taken, Welcome
@@ -35,6 +49,8 @@ CALLS: Final[Mapping[str, tuple[type[Message], type[Message] | None]]] = {
     READ: (Read, None),
     "stage": (Stage, Staged),
     "pack": (StorePack, Done),
+    "put_url": (PutUrl, UploadUrl),
+    "get_urls": (GetUrls, PackUrls),
     "commit": (Commit, Done),
     "answer": (QuestionAnswer, Done),
 }

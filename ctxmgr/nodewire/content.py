@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from .message import Message, Number
 
 __all__ = [
     "Digests",
+    "GetUrls",
     "Locate",
     "Lost",
     "Missing",
+    "PackUrls",
     "Places",
+    "PutUrl",
     "Read",
     "Stage",
     "Staged",
     "StorePack",
+    "UploadUrl",
 ]
 
 
@@ -72,8 +78,47 @@ class Staged(Message):
 
 
 class StorePack(Message):
-    """Store a pack: inline, or staged before under its name."""
+    """Store a pack: inline, or staged before under its name, or sent straight to the object store.
+
+    Attributes:
+        proof: of what was sent to the store, its BLAKE3-256 with the challenge of its ``UploadUrl`` as the key.
+    """
 
     name: str
     size: int
     data: bytes = b""
+    proof: bytes = b""
+
+
+class PutUrl(Message):
+    """Ask for a URL to which a pack can be sent by ``PUT``, straight to the object store; then ``pack`` stores it."""
+
+    name: str
+
+
+class UploadUrl(Message):
+    """A presigned URL, a secret for the minutes that it is valid; "" where there is none, and ``stage`` is the way.
+
+    Attributes:
+        challenge: the key of the proof that ``pack`` brings.
+    """
+
+    url: str = ""
+    challenge: bytes = b""
+
+
+class GetUrls(Message):
+    """Ask for URLs from which packs of this account can be read by ``GET``, straight from the object store."""
+
+    packs: list[str]
+
+
+class PackUrls(Message):
+    """Presigned URLs, by pack, each a secret; packs that are to be asked of the service by ``read`` are absent.
+
+    Attributes:
+        seconds: that they are valid from now on.
+    """
+
+    urls: dict[str, str] = msgspec.field(default_factory=dict)
+    seconds: int = 0

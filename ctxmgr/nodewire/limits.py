@@ -15,6 +15,7 @@ __all__ = [
     "MAX_PACKED",
     "MAX_PACKS",
     "MAX_PLACES",
+    "MAX_URLS",
     "NODE_CONFLICT",
     "PIECE_BYTES",
     "READ_BYTES",
@@ -37,6 +38,8 @@ MAX_PLACES: Final = 8_000
 """Places that one ``read`` may name."""
 MAX_PACKS: Final = 10_000
 """Packs that one ``unchanged`` may name."""
+MAX_URLS: Final = 1_000
+"""Packs that one ``get_urls`` may name."""
 MAX_PACKED: Final = 64 << 20
 """Bytes that come out of one packed field at most: a page of entries is about 4 MiB, and one entry may be larger."""
 ACCEPTED_BLOCK: Final = 64 << 20

@@ -34,6 +34,7 @@ class Welcome(Message):
         lease_ms: a node that was not heard of for so long is gone.
         wait_ms: how long a ``take`` should ask to wait at most.
         piece_bytes, read_bytes: `PIECE_BYTES` and `READ_BYTES` of the service.
+        direct: whether packs can be sent straight to the object store and read from there: ``put_url``, ``get_urls``.
     """
 
     version: int
@@ -41,6 +42,7 @@ class Welcome(Message):
     wait_ms: int
     piece_bytes: int
     read_bytes: int
+    direct: bool = False
 
 
 class Attach(Message):

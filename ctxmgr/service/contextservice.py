@@ -47,6 +47,7 @@ class ContextService:
         lease: float | None = None,
         catalog: str = "",
         store: str = "",
+        store_endpoint: str = "",
     ) -> ContextService:
         """Open a data folder, make it where there is none, and end what a crash left unfinished.
 
@@ -63,6 +64,8 @@ class ContextService:
                 ``postgresql+psycopg://user:password@host/database``; any number of services share it.
             store: the URL of an object store that takes the place of the one in the folder, such as
                 ``s3://bucket/prefix``; credentials, region and endpoint are what the usual AWS variables say.
+            store_endpoint: scheme, host and port at which processes that have directories elsewhere reach that store,
+                to send and fetch content by presigned URLs; "" to have all of it go through this service.
 
         Raises:
             DataFolderError: the folder holds something else, is of a newer version, or can't be used.
@@ -71,7 +74,15 @@ class ContextService:
         from .tasks.runtime import Runtime
 
         lease = LEASE_SECONDS if lease is None else lease
-        runtime = Runtime.open(folder, workers=workers, resumes=resume, lease=lease, catalog=catalog, store=store)
+        runtime = Runtime.open(
+            folder,
+            workers=workers,
+            resumes=resume,
+            lease=lease,
+            catalog=catalog,
+            store=store,
+            store_endpoint=store_endpoint,
+        )
         if roots is not None:
             runtime.roots = {account: [os.path.realpath(root) for root in given] for account, given in roots.items()}
         return cls(runtime)

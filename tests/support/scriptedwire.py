@@ -60,6 +60,12 @@ class ScriptedWire:
             raise answer
         return answer if isinstance(answer, Reply) else answer(self.asked[-1])
 
+    def put(self, url: str, data: bytes) -> None:
+        raise AssertionError("nothing was offered")
+
+    def get(self, url: str, start: int, end: int) -> bytes:
+        raise AssertionError("nothing was offered")
+
     def read_refusal(self, reply: Reply) -> Answer:
         return read_answer(reply)
 

@@ -17,7 +17,7 @@ import click
 
 from ctxmgr._embedded import located, open_service
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.options import graceful, keeping_options
+from ctxmgr.cli.options import graceful, keeping_options, named
 from ctxmgr.cli.output import Failure, Invocation, complain, quoted, shown
 
 __all__ = ["serve"]
@@ -67,6 +67,14 @@ _ROOT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.*)", re.DOTALL)
     help="Tell in /metrics, by name, when each of at most N contexts was last uploaded to; those first for which that "
     "is the longest ago, within 30 days.",
 )
+@click.option(
+    "--store-endpoint",
+    metavar="URL",
+    envvar="CTXMGR_STORE_ENDPOINT",
+    callback=named,
+    help="Where those processes reach the object store of --store, such as https://s3.eu-central-1.amazonaws.com: they "
+    "send and fetch content there by presigned URLs [CTXMGR_STORE_ENDPOINT; default: all goes through the server].",
+)
 @keeping_options
 @click.pass_obj
 def serve(
@@ -82,6 +90,7 @@ def serve(
     grace: float,
     lease: float,
     metrics_contexts: int,
+    store_endpoint: str | None,
 ) -> None:
     """Serve the contexts of the data folder over HTTP.
 
@@ -108,7 +117,9 @@ def serve(
     own_key = os.environ.get("CTXMGR_API_KEY", "")
     _allow_many_connections()
     location = located(invocation.data, invocation.catalog, invocation.store)
-    service = open_service(location, workers=workers, roots=permitted, resume=True, lease=lease)
+    service = open_service(
+        location, workers=workers, roots=permitted, resume=True, lease=lease, store_endpoint=store_endpoint or ""
+    )
     try:
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
         server = HttpServer(

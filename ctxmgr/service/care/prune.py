@@ -27,6 +27,8 @@ __all__ = ["GRACE_MS", "Pruned", "PrunedContext", "Room", "apply_retention", "fr
 
 GRACE_MS: Final = 24 * 3600 * 1000
 """How long what nothing refers to stays, so that a sync or a download that relied on it comes to its end."""
+UPLOAD_MS: Final = 3600 * 1000
+"""How long an upload of a node stays at least: it is taken within the minutes that its URL is valid, or never."""
 
 
 class PrunedContext(NamedTuple):
@@ -130,6 +132,8 @@ def free_room(
     until = clock() - grace()
     removed, freed = packs.remove_retired(catalog, store, until)
     orphans, orphaned = packs.remove_orphans(catalog, store, until)
+    # Whoever uses the store alone has nodes that upload nevertheless.
+    orphaned += store.remove_uploads(min(until, clock() - UPLOAD_MS))
     with catalog.read() as connection:
         waiting += int(connection.execute(select(func.coalesce(func.sum(retired_packs.c.size), 0))).scalar_one())
     return Room(

@@ -128,6 +128,16 @@ class CatalogChunkIndex:
         with self._catalog.read() as connection:
             return connection.execute(select(chunks.c.digest).where(of_pack).limit(1)).first() is not None
 
+    def own_packs(self, names: Collection[str]) -> set[str]:
+        """Return those of some packs in which chunks of the account lie, and of no other."""
+        held = select(chunks.c.pack_id, func.min(chunks.c.account), func.max(chunks.c.account))
+        found: set[str] = set()
+        with self._catalog.read() as connection:
+            for batch in batches(names):
+                rows = connection.execute(held.where(chunks.c.pack_id.in_(batch)).group_by(chunks.c.pack_id))
+                found.update(pack for pack, *holders in rows if holders == [self._account, self._account])
+        return found
+
 
 def check_stored(connection: Connection, account: str, entries: Collection[tuple[bytes, Entry]]) -> None:
     """Refuse entries of which an account has not stored all chunks: nobody gets content by knowing its name.

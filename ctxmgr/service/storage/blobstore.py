@@ -16,6 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from ctxmgr.engine.content.packs import ChunkRow, Located, table_of
+from ctxmgr.engine.content.runs import runs
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
@@ -26,15 +27,14 @@ from .room import check_room
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["BlobStore", "Pack", "Stamp"]
+__all__ = ["UPLOADS", "BlobStore", "Pack", "Stamp", "pack_key"]
 
 _PREFIX: Final = "packs"
+UPLOADS: Final = "uploads"
+"""Where in an object store lies what nodes have sent straight to it, until it is taken as a pack."""
 _UNFINISHED: Final = "unfinished"
 _ABANDONED_SECONDS: Final = 24 * 3600
 _HEX: Final = frozenset("0123456789abcdef")
-_READ_SIZE: Final = 8 << 20
-# Reading a hole costs less than another request, up to about this many bytes.
-_HOLE_SIZE: Final = 64 << 10
 
 
 class Pack(NamedTuple):
@@ -107,9 +107,9 @@ class BlobStore:
         try:
             if self._folder is None:
                 check_process()
-                obstore.put(self._store, _key(name), data)
+                obstore.put(self._store, pack_key(name), data)
             else:
-                _put_durably(self._folder, _key(name), data)
+                _put_durably(self._folder, pack_key(name), data)
         except (OSError, BaseError) as error:
             where = "the blob store" if self._folder is None else repr(str(self._folder))
             raise ContentError(
@@ -125,9 +125,9 @@ class BlobStore:
         try:
             if self._folder is None:
                 check_process()
-                found = obstore.head(self._store, _key(name))
+                found = obstore.head(self._store, pack_key(name))
                 return Stamp(found["size"], int(found["last_modified"].timestamp() * 1_000_000) * 1000)
-            status = os.stat(self._folder / _key(name))
+            status = os.stat(self._folder / pack_key(name))
             return Stamp(status.st_size, status.st_ctime_ns)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -143,9 +143,9 @@ class BlobStore:
         try:
             if self._folder is None:
                 check_process()
-                obstore.delete(self._store, _key(name))
+                obstore.delete(self._store, pack_key(name))
             else:
-                (self._folder / _key(name)).unlink(missing_ok=True)
+                (self._folder / pack_key(name)).unlink(missing_ok=True)
         except FileNotFoundError:
             return
         except (OSError, BaseError) as error:
@@ -162,9 +162,9 @@ class BlobStore:
         try:
             if self._folder is None:
                 check_process()
-                data = memoryview(obstore.get_range(self._store, _key(name), start=start, end=end))
+                data = memoryview(obstore.get_range(self._store, pack_key(name), start=start, end=end))
             else:
-                data = memoryview(_read_range(self._folder / _key(name), start, end))
+                data = memoryview(_read_range(self._folder / pack_key(name), start, end))
         except FileNotFoundError as error:
             raise ContentError(f"pack {name} is missing from the blob store") from error
         except (OSError, BaseError) as error:
@@ -180,7 +180,7 @@ class BlobStore:
             ContentError: as `read`.
         """
         found: dict[Located, memoryview] = {}
-        for run in _runs(sorted(set(places))):
+        for run in runs(sorted(set(places))):
             pack, start, *_ = run[0]
             data = self.read(pack, start, max(place.offset + place.stored for place in run))
             for place in run:
@@ -197,6 +197,29 @@ class BlobStore:
                         yield Pack(name, item["size"])
         except (OSError, BaseError) as error:
             raise ContentError(f"the packs can't be listed: {_described(error)}") from error
+
+    def remove_uploads(self, until: int) -> int:
+        """Remove what nodes sent straight to the store before a time, and what never was taken as a pack.
+
+        Args:
+            until: milliseconds since the epoch.
+
+        Returns:
+            how many bytes that were.
+
+        Raises:
+            ContentError: the store can't be asked.
+        """
+        size = 0
+        try:
+            for batch in obstore.list(self._store, UPLOADS):
+                old = [item for item in batch if item["last_modified"].timestamp() * 1000 <= until]
+                if old:
+                    obstore.delete(self._store, [item["path"] for item in old])
+                size += sum(item["size"] for item in old)
+        except (OSError, BaseError) as error:
+            raise ContentError(f"unfinished uploads can't be removed: {_described(error)}") from error
+        return size
 
     def is_empty(self) -> bool:
         """Whether no pack is stored.
@@ -224,25 +247,8 @@ class BlobStore:
             raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
 
 
-def _runs(places: Sequence[Located]) -> Iterator[list[Located]]:
-    """Cut places in the order of packs and offsets into runs, each worth one read."""
-    run: list[Located] = []
-    end = 0
-    for place in places:
-        if run and (
-            place.pack != run[0].pack
-            or place.offset > end + _HOLE_SIZE
-            or place.offset + place.stored > run[0].offset + _READ_SIZE
-        ):
-            yield run
-            run = []
-        end = max(end, place.offset + place.stored) if run else place.offset + place.stored
-        run.append(place)
-    if run:
-        yield run
-
-
-def _key(name: str) -> str:
+def pack_key(name: str) -> str:
+    """Return the key under which a pack is stored."""
     return f"{_PREFIX}/{name[:2]}/{name}"
 
 

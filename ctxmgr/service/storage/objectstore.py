@@ -35,10 +35,13 @@ _RACERS: Final = 4
 _process: int | None = None
 
 
-def open_store(url: str) -> ObjectStore:
+def open_store(url: str, *, endpoint: str = "") -> ObjectStore:
     """Open a store such as ``s3://bucket/prefix`` or ``memory:///``; nothing is sent yet.
 
     Credentials, region and endpoint of S3 are what the usual AWS variables say.
+
+    Args:
+        endpoint: takes the place of the endpoint in the variables.
 
     Raises:
         ContentError: there can be no such store.
@@ -50,7 +53,7 @@ def open_store(url: str) -> ObjectStore:
     try:
         if scheme != "s3":
             return from_url(url)
-        endpoint = _setting("ENDPOINT_URL_S3") or _setting("ENDPOINT_URL")
+        endpoint = endpoint or _setting("ENDPOINT_URL_S3") or _setting("ENDPOINT_URL")
         return from_url(
             url,
             config={"endpoint": endpoint} if endpoint else {},

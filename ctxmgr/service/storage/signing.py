@@ -23,6 +23,7 @@ VALID_SECONDS = 3600
 KEY_SIZE = 32
 MAX_TOKEN = 16_384
 _PURPOSE = b"ctxmgr file url 1\0"
+_CHALLENGE = b"ctxmgr pack challenge 1\0"
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +84,10 @@ class Signer:
         if method not in (("GET", "HEAD") if grant.method == DOWNLOAD else (grant.method,)):
             raise ServiceError("ForbiddenUrl.Method", f"this URL is for {grant.method}, and the request is a {method}")
         return grant
+
+    def challenge(self, account: str, name: str) -> bytes:
+        """Return the key with which an account proves that it has the pack of a name: 32 bytes that it can't guess."""
+        return hmac.digest(self._key, _CHALLENGE + f"{account}\0{name}".encode(), sha256)
 
     def _seal(self, payload: bytes) -> bytes:
         return hmac.digest(self._key, _PURPOSE + payload, sha256)

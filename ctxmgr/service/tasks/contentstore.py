@@ -6,7 +6,7 @@ that it costs one look at each pack to know that nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
@@ -39,10 +39,16 @@ class CatalogContentStore:
         places = self._index.locate(wanted, reliable=True) if known else {}
         return {digest for digest in wanted if digest not in places or places[digest].pack in damaged}
 
-    def put(self, pack: SealedPack) -> None:
+    def put(self, pack: SealedPack, store: Callable[[], None] | None = None) -> None:
+        """Store a pack.
+
+        Args:
+            store: stores its data, where that is in the store already; again, if it was removed before it was indexed.
+        """
+        store = store or partial(self._packs.put, pack.name, pack.data)
         stored = False
         while not stored:
-            self._packs.put(pack.name, pack.data)
+            store()
             stored = self._index.add(pack, partial(self._packs.stamp, pack.name))
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
@@ -67,6 +73,10 @@ class CatalogContentStore:
     def has_pack(self, name: str) -> bool:
         """Whether a chunk of the account lies in a pack."""
         return self._index.has_pack(name)
+
+    def own_packs(self, names: Collection[str]) -> set[str]:
+        """Return those of some packs in which chunks of the account lie, and of no other."""
+        return self._index.own_packs(names)
 
     def _damaged_among(self, names: Collection[str]) -> set[str]:
         proofs = self._index.proofs(names)

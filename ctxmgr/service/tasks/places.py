@@ -20,6 +20,7 @@ from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.schema import meta
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
+from ctxmgr.service.storage.direct import DirectAccess
 from ctxmgr.service.storage.signing import Signer, load_key, new_key
 
 from . import processes
@@ -37,23 +38,34 @@ class Places:
     """What is open.
 
     Attributes:
+        direct: the way of nodes straight to the store; None where there is none.
         home: names the data folder among those of the services that share a catalog; "" where none is shared.
     """
 
     folder: DataFolder
     catalog: Catalog
     packs: BlobStore
+    direct: DirectAccess | None
     signer: Signer
     home: str
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, catalog: str = "", store: str = "", serves: bool = False) -> Places:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        catalog: str = "",
+        store: str = "",
+        store_endpoint: str = "",
+        serves: bool = False,
+    ) -> Places:
         """Open a data folder, a catalog and a store; make what is missing.
 
         Args:
             path: the data folder.
             catalog: the URL of a PostgreSQL database; "" for the SQLite database in the folder.
             store: the URL of an object store; "" for files in the folder.
+            store_endpoint: where nodes reach the object store; "" to have all content go through the service.
             serves: this process is a service, which tries the store at each start; a command does so once a day.
 
         Raises:
@@ -63,6 +75,7 @@ class Places:
         with ExitStack() as undo:
             undo.callback(folder.close)
             try:
+                direct = DirectAccess.open(store, store_endpoint) if store_endpoint else None
                 packs = BlobStore.open(store or folder.blobs, passed=None if serves else folder.root / _PASSED)
                 # The rest is looked at and made by one process at a time.
                 with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
@@ -82,7 +95,7 @@ class Places:
             except ContentError as error:
                 raise DataFolderError(str(error)) from error
             undo.pop_all()
-        return cls(folder, opened, packs, Signer(key), home)
+        return cls(folder, opened, packs, direct, Signer(key), home)
 
     def close(self) -> None:
         """Close what is open."""

@@ -77,6 +77,7 @@ class Runtime:
         self.care = Care(places.catalog, self._packs, places.folder.locks, self._is_alone)
         self.questions = Questions(self.listeners)
         self.staging = Staging(places.folder.staged)
+        self.direct = places.direct
         self.signer = places.signer
         self.closed = False
         self.resumes = resumes
@@ -105,6 +106,7 @@ class Runtime:
         lease: float = LEASE_SECONDS,
         catalog: str = "",
         store: str = "",
+        store_endpoint: str = "",
     ) -> Runtime:
         """Open a data folder, with its catalog and store elsewhere where URLs of them are given.
 
@@ -113,7 +115,7 @@ class Runtime:
         """
         if workers < 1:
             raise DataFolderError(f"workers is {workers}, and at least 1 is needed to run a sync")
-        places = Places.open(path, catalog=catalog, store=store, serves=resumes)
+        places = Places.open(path, catalog=catalog, store=store, store_endpoint=store_endpoint, serves=resumes)
         with ExitStack() as undo:
             undo.callback(places.close)
             try:

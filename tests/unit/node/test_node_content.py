@@ -12,6 +12,7 @@ from ctxmgr.engine.content.packs import Located, SealedPack
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.node import content, door
 from ctxmgr.node.content import HttpContentStore
+from ctxmgr.node.direct import Direct
 from ctxmgr.node.door import Door
 from ctxmgr.node.staging import Staging
 from ctxmgr.protocol import Reply
@@ -22,7 +23,7 @@ MIB = 1 << 20
 
 def store_over(wire: ScriptedWire, read_bytes: int = 8 * MIB) -> HttpContentStore:
     way = Door(wire, threading.Event())
-    return HttpContentStore(way, Staging(way, nodewire.PIECE_BYTES), read_bytes)
+    return HttpContentStore(way, Staging(way, nodewire.PIECE_BYTES), Direct(way, offered=False), read_bytes)
 
 
 def names(count: int) -> list[bytes]:

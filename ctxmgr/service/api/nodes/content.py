@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
@@ -12,6 +15,7 @@ from ctxmgr.engine.content.packs import Located, SealedPack, table_of
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.storage.staging import StagedMissing, is_name
+from ctxmgr.service.tasks.contentstore import CatalogContentStore
 from ctxmgr.service.tasks.runtime import Runtime
 
 __all__ = ["locate", "missing", "read", "stage", "store_pack"]
@@ -53,15 +57,18 @@ def store_pack(runtime: Runtime, account: str, message: nodewire.StorePack) -> n
     """
     if not is_name(message.name) or not 0 < message.size <= MAX_PACK:
         raise _malformed(message.name, f"a pack has 1 to {MAX_PACK} bytes, and its BLAKE3 as its name")
-    if message.data:
-        _store(runtime, account, message.name, message.data)
-        return nodewire.Done()
+    content = runtime.store(account).content
     try:
-        with runtime.staging.taken(account, message.name) as file:
-            _store(runtime, account, message.name, file.read(MAX_PACK + 1))
+        if message.data:
+            _store(content, message.name, message.data)
+        elif message.proof:
+            _store_uploaded(runtime, account, message)
+        else:
+            with runtime.staging.taken(account, message.name) as file:
+                _store(content, message.name, file.read(MAX_PACK + 1))
     except StagedMissing:
         # It was stored the first time that this was sent.
-        if not runtime.store(account).content.has_pack(message.name):
+        if not content.has_pack(message.name):
             raise
     return nodewire.Done()
 
@@ -87,7 +94,22 @@ def read(runtime: Runtime, account: str, message: nodewire.Read) -> bytes:
     return b"".join(content.read([Located(pack, offset, stored, 0) for pack, offset, stored in message.places]))
 
 
-def _store(runtime: Runtime, account: str, name: str, data: bytes) -> None:
+def _store_uploaded(runtime: Runtime, account: str, message: nodewire.StorePack) -> None:
+    """Store a pack that was sent straight to the object store."""
+    name = message.name
+    if runtime.direct is None:
+        raise StagedMissing(name)
+    with runtime.direct.taken(account, name, MAX_PACK) as uploaded:
+        if blake3(uploaded.data).hexdigest() != name:
+            raise StagedMissing(name)
+        # However the bytes came there: whoever has not got them all can't know this.
+        proof = blake3(uploaded.data, key=runtime.signer.challenge(account, name)).digest()
+        if not hmac.compare_digest(proof, message.proof):
+            raise _malformed(name, "it is not proven that the node has it")
+        _store(runtime.store(account).content, name, uploaded.data, partial(uploaded.keep_as, name))
+
+
+def _store(content: CatalogContentStore, name: str, data: bytes, store: Callable[[], None] | None = None) -> None:
     if blake3(data).hexdigest() != name:
         raise _malformed(name, "what came is not what its name says: send it again")
     try:
@@ -101,11 +123,10 @@ def _store(runtime: Runtime, account: str, name: str, data: bytes) -> None:
         raise _malformed(name, str(error)) from error
     if not rows:
         raise _malformed(name, "it holds nothing")
-    content = runtime.store(account).content
     # A chunk that another node has stored meanwhile stays where that one's readers were told that it lies.
     fresh = content.missing([digest for digest, *_ in rows])
     if fresh:
-        content.put(SealedPack(name, data, [row for row in rows if row[0] in fresh]))
+        content.put(SealedPack(name, data, [row for row in rows if row[0] in fresh]), store)
 
 
 def _digests(joined: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.service.tasks.runtime import Runtime
 from ctxmgr.service.tasks.watch import Watch
 
-from . import content, contexts, sessions, tasks
+from . import content, contexts, direct, sessions, tasks
 from .refusals import refused
 
 __all__ = ["ANSWERING", "CALLS", "STORING", "WRITING", "OpenedCall", "open_call"]
@@ -23,6 +23,7 @@ CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes
     "commit": tasks.commit,
     "fail": tasks.fail,
     "held": contexts.held,
+    "get_urls": direct.get_urls,
     "hello": sessions.hello,
     "key": contexts.key_of,
     "leave": sessions.leave,
@@ -32,6 +33,7 @@ CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes
     "pack": content.store_pack,
     "policy": tasks.policy,
     "progress": tasks.progress,
+    "put_url": direct.put_url,
     nodewire.READ: content.read,
     "stage": content.stage,
     "start": tasks.start,
@@ -39,7 +41,9 @@ CALLS: Final[Mapping[str, Callable[[Runtime, str, Any], nodewire.Message | bytes
     "unchanged": contexts.unchanged,
     "uploaded": contexts.uploaded,
 }
-ANSWERING: Final = frozenset(["changes", "held", "locate", "lost", "missing", nodewire.READ, "unchanged", "uploaded"])
+ANSWERING: Final = frozenset(
+    ["changes", "get_urls", "held", "locate", "lost", "missing", "put_url", nodewire.READ, "unchanged", "uploaded"]
+)
 """Calls that may look at much, and answer much."""
 STORING: Final = frozenset(["commit", "pack", "stage"])
 """Calls that may bring much."""

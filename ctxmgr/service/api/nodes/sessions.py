@@ -29,7 +29,14 @@ def hello(runtime: Runtime, account: str, message: nodewire.Hello) -> nodewire.W
     """Answer what holds between this service and its nodes."""
     wait_ms = int(min(LONGEST_WAIT_SECONDS, runtime.leases.seconds / 3) * 1000)
     lease_ms = runtime.leases.lease_ms
-    return nodewire.Welcome(nodewire.VERSION, lease_ms, wait_ms, nodewire.PIECE_BYTES, nodewire.READ_BYTES)
+    return nodewire.Welcome(
+        nodewire.VERSION,
+        lease_ms,
+        wait_ms,
+        nodewire.PIECE_BYTES,
+        nodewire.READ_BYTES,
+        direct=runtime.direct is not None,
+    )
 
 
 def attach(runtime: Runtime, account: str, message: nodewire.Attach) -> nodewire.Attached:
