@@ -31,7 +31,7 @@ class RowChange:
         drop: the paths it ends.
         current: those of the paths it is about that the context has.
         note: what it is, for people who read the history.
-        workspace: names the workspace that has in common with the context what it changes; "" for none.
+        workspace: names the upload, for the workspace that has in common with the context what it changes; "" for none.
     """
 
     mount: str
@@ -42,14 +42,14 @@ class RowChange:
     workspace: str = ""
 
 
-def located(change: Change, origins: Origins, *, note: str = "", workspace: str = "") -> RowChange:
+def located(change: Change, origins: Origins, *, note: str = "") -> RowChange:
     """Return where in the context a change of rows takes place, and what it is.
 
     With several origins, a new file goes where its directory is, and to the first of them if there is none.
     """
     ended = _with_cleared(change, origins)
     if len(origins.paths) == 1:
-        return _about(origins.paths[0], change.put, ended, origins.rows[0].keys(), note, workspace)
+        return _about(origins.paths[0], change.put, ended, origins.rows[0].keys(), note)
     mounts = [os.fsencode(path) for path in origins.paths]
 
     def place(at: int, path: bytes) -> bytes:
@@ -61,13 +61,13 @@ def located(change: Change, origins: Origins, *, note: str = "", workspace: str 
     current = {place(at, path) for at, rows in enumerate(origins.rows) for path in rows}
     current |= {path[1:] for path in origins.in_the_way}
     entries = {chosen[path]: entry for path, entry in change.put.items()}
-    return _about("/", entries, [path for path in drop if path not in entries], current, note, workspace)
+    return _about("/", entries, [path for path in drop if path not in entries], current, note)
 
 
 def _about(
-    mount: str, put: Mapping[bytes, Entry], drop: list[bytes], current: Collection[bytes], note: str, workspace: str
+    mount: str, put: Mapping[bytes, Entry], drop: list[bytes], current: Collection[bytes], note: str
 ) -> RowChange:
-    return RowChange(mount, put, drop, {path for path in (*put, *drop) if path in current}, note, workspace)
+    return RowChange(mount, put, drop, {path for path in (*put, *drop) if path in current}, note)
 
 
 def place_of(path: bytes, origins: Origins) -> bytes:

@@ -18,6 +18,7 @@ from ctxmgr.engine.policy.whitelist import Part, Selection
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import WorkspaceState
+from ctxmgr.engine.workspace.uploadname import noted_name
 
 from .conflicts import origin_stamp
 from .excluded import stays_in_context
@@ -89,7 +90,7 @@ class Planner:
         return state
 
     def has_uploaded(self, place: Place) -> bool:
-        """Whether the context has what was uploaded from there, ever."""
+        """Whether the context has what was uploaded from there and is not in its state yet."""
         return any(self._uploaded_since(place, 0))
 
     def view(self, place: Place, check: Callable[[], None], healing: Healing | None = None) -> View:
@@ -143,5 +144,6 @@ class Planner:
         return told_of(part, planned, view, mode=side)
 
     def _uploaded_since(self, place: Place, revision: int) -> Iterator[dict[bytes, Entry | None]]:
-        for origin in reversed(place.paths):
-            yield self._store.uploaded_since(place.context_id, origin, workspace=place.state.stem, revision=revision)
+        name = noted_name(place.state)
+        for origin in reversed(place.paths if name else ()):
+            yield self._store.uploaded_since(place.context_id, origin, workspace=name, revision=revision)

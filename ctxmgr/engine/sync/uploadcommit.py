@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.engine.manifest.merge import Change
 from ctxmgr.engine.workspace.scan import Scan
+from ctxmgr.engine.workspace.uploadname import made_name
 
 from .changeset import located
 from .conflicts import Conflicts
@@ -51,13 +54,14 @@ def commit_upload(
 
     Raises:
         ServiceError: the commit is refused.
+        DataFolderError: what is about to be uploaded can't be noted.
     """
     planned = reconciled.plan
     files, size = volume_of(planned.put)
     monitor.expect(files, size)
     monitor.step(files, size)
-    change = located(rows, view.origins, note="upload", workspace=place.state.stem)
-    changes = [change] if change.put or change.drop else []
+    change = located(rows, view.origins, note="upload")
+    changes = [replace(change, workspace=made_name(place.state))] if change.put or change.drop else []
     revision = view.origins.head + len(changes)
     outcome = outcome_of(reconciled, found, revision, planned.put, len(planned.drop), monitor, conflicts, same=same)
     try:

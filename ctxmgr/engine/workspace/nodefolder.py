@@ -57,8 +57,8 @@ class NodeFolder:
         return self.workspaces / f"{_name_of(directory, context_id, mount)}{suffix}.state"
 
     def workspace_states(self, directory: str, context_id: str, mount: str) -> list[Path]:
-        """Return the files that ``workspace_state`` names and that are there, of all variants."""
-        return list(self.workspaces.glob(f"{_name_of(directory, context_id, mount)}*.state"))
+        """Return the files that ``workspace_state`` names, of all variants, and what is noted beside them."""
+        return list(self.workspaces.glob(f"{_name_of(directory, context_id, mount)}*"))
 
 
 def _name_of(*parts: str) -> str:

@@ -25,6 +25,7 @@ from ctxmgr.oserrors import described
 
 from .durable import replace_durably
 from .prints import DIRECTORY_NUMBERS, print_of
+from .uploadname import forget_name
 
 __all__ = ["Known", "PackedState", "WorkspaceState", "load_state", "save_state"]
 
@@ -206,12 +207,15 @@ def load_state(file: Path) -> PackedState:
 def save_state(file: Path, state: PackedState) -> None:
     """Replace a workspace's state, durably and at once: after a crash the file holds the old one or the new one.
 
+    The name of the upload that it is the state of is forgotten.
+
     Raises:
         DataFolderError: the file can't be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_durably(file, state.pack(), unfinished=file.with_name(file.name + ".new"))
+        forget_name(file)
     except OSError as error:
         text = f"can't keep in {str(file.parent)!r} what was synced: {described(error)}"
         raise DataFolderError(text) from error

@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ctxmgr.engine.workspace.uploadname import SUFFIX
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import forks
 
@@ -56,8 +57,9 @@ def make_stand_in(folder_class: type[DataFolder], source: Path, problem: str) ->
                 _copy_catalog(source / "catalog.db", folder.catalog)
             with suppress(FileNotFoundError):
                 shutil.copyfile(source / folder.url_key.name, folder.url_key)
-            for state in (source / folder.workspaces.name).glob("*.state"):
-                shutil.copyfile(state, folder.workspaces / state.name)
+            for suffix in (".state", SUFFIX):
+                for state in (source / folder.workspaces.name).glob(f"*{suffix}"):
+                    shutil.copyfile(state, folder.workspaces / state.name)
         except (OSError, sqlite3.Error) as error:
             failure = error
             folder.close()
