@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, update
 
 from ctxmgr.service.catalog.contentlock import exclude
 from ctxmgr.service.catalog.database import Catalog
@@ -20,7 +20,17 @@ from ctxmgr.service.catalog.insertion import batches
 from ctxmgr.service.catalog.revisions import digests_of
 from ctxmgr.service.catalog.schema import chunks, contexts, files
 
-__all__ = ["Loose", "LooseChunk", "condemn", "find_loose", "remove_condemned", "streamed"]
+__all__ = [
+    "Loose",
+    "LooseChunk",
+    "condemn",
+    "find_loose",
+    "in_part",
+    "parts_of",
+    "remove_condemned",
+    "streamed",
+    "with_content",
+]
 
 _ROWS = 5000
 _HELD_AT_ONCE = 500_000
@@ -61,7 +71,7 @@ class Loose:
             if head == before:
                 continue
             self._heads[context_id] = head
-            added = _content(self.account).where(files.c.context_id == context_id, files.c.rev_from > before)
+            added = with_content(self.account).where(files.c.context_id == context_id, files.c.rev_from > before)
             for row in streamed(connection, added):
                 for digest in digests_of(row.chunks):
                     self.chunks.pop(digest, None)
@@ -78,25 +88,30 @@ def find_loose(connection: Connection, account: str, kept: Mapping[str, Sequence
     heads = _heads(connection, account)
     loose: dict[bytes, LooseChunk] = {}
     listed = select(chunks.c.digest, chunks.c.pack_id, chunks.c.stored, chunks.c.condemned_ms)
-    for part in _parts(connection, account):
+    for part in parts_of(connection, account, _HELD_AT_ONCE):
         used: set[bytes] = set()
-        for row in streamed(connection, _content(account)):
+        for row in streamed(connection, with_content(account)):
             if kept is None or row.context_id not in kept or _is_held(row, kept[row.context_id]):
                 used.update(digest for digest in digests_of(row.chunks) if digest[0] in part)
-        below = [] if part.stop > 0xFF else [chunks.c.digest < bytes([part.stop])]
-        own = listed.where(chunks.c.account == account, chunks.c.digest >= bytes([part.start]), *below)
+        own = listed.where(chunks.c.account == account, in_part(chunks.c.digest, part))
         for row in streamed(connection, own):
             if row.digest not in used:
                 loose[row.digest] = LooseChunk(row.pack_id, row.stored, row.condemned_ms)
     return Loose(account, heads, loose)
 
 
-def _parts(connection: Connection, account: str) -> Iterator[range]:
-    """Cut an account's chunks into parts that can be held in memory: the first bytes of their digests."""
+def parts_of(connection: Connection, account: str, most: int) -> Iterator[range]:
+    """Cut an account's chunks into parts of about so many at most: the first bytes of their digests."""
     count = connection.execute(select(func.count()).where(chunks.c.account == account)).scalar_one()
-    step = -(-0x100 // min(0x100, count // _HELD_AT_ONCE + 1))
+    step = -(-0x100 // min(0x100, count // most + 1))
     for start in range(0, 0x100, step):
         yield range(start, min(start + step, 0x100))
+
+
+def in_part(digest: ColumnElement[bytes], part: range) -> ColumnElement[bool]:
+    """Select the digests of a part."""
+    above = digest >= bytes([part.start])
+    return above if part.stop > 0xFF else above & (digest < bytes([part.stop]))
 
 
 def condemn(catalog: Catalog, loose: Loose, now: int, *, young: Collection[str]) -> None:
@@ -153,7 +168,7 @@ def _heads(connection: Connection, account: str) -> dict[str, int]:
     return {row.id: row.head for row in rows}
 
 
-def _content(account: str) -> Select[Any]:
+def with_content(account: str) -> Select[Any]:
     """Select the rows of an account's files that have content."""
     columns = (files.c.context_id, files.c.rev_from, files.c.rev_to, files.c.chunks)
     own = files.c.context_id.in_(select(contexts.c.id).where(contexts.c.account == account))

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select
 
 from ctxmgr.engine.manifest.entries import DIRECTORY, FILE
 from ctxmgr.retention import Retention
 from ctxmgr.service.catalog.contexts import is_transfer
 from ctxmgr.service.catalog.retention import retention_of
-from ctxmgr.service.catalog.revisions import digests_of
+from ctxmgr.service.catalog.revisions import DIGEST, digests_of
 from ctxmgr.service.catalog.schema import chunks, contexts, files, revisions
 
-from .references import streamed
+from .references import in_part, parts_of, streamed, with_content
 
 __all__ = ["ContextVolume", "Volume", "account_volume"]
+
+_HELD_AT_ONCE = 200_000
+"""So many chunks are held in memory; where there are more, the files are gone through again for the next."""
 
 
 class ContextVolume(NamedTuple):
@@ -59,32 +65,88 @@ def account_volume(connection: Connection, account: str) -> Volume:
         connection: a transaction that sees one state.
         account: the account.
     """
-    own = select(chunks.c.digest, chunks.c.stored, chunks.c.length).where(chunks.c.account == account)
-    sizes = {row.digest: (row.stored, row.length) for row in streamed(connection, own)}
-    used: set[bytes] = set()
-    found = []
-    for context in connection.execute(select(contexts).where(contexts.c.account == account)).all():
-        held: set[bytes] = set()
-        count = current = history = 0
-        columns = (files.c.rev_to, files.c.kind, files.c.size, files.c.chunks)
-        of_context = (files.c.context_id == context.id) & (files.c.kind != DIRECTORY)
-        for row in streamed(connection, select(*columns).where(of_context)):
-            held.update(digests_of(row.chunks))
-            history += row.size
-            if row.rev_to is None and row.kind == FILE:
-                count += 1
-                current += row.size
-        used |= held
-        kept = (revisions.c.context_id == context.id) & revisions.c.pruned_ms.is_(None)
-        made = connection.execute(select(func.count()).select_from(revisions).where(kept)).scalar_one()
-        if not is_transfer(context.id):
-            sums, rules = _sums(held, sizes), retention_of(context.retention)
-            found.append(ContextVolume(context.id, context.name, made, count, current, history, *sums, rules))
-    loose = sum(stored for digest, (stored, _) in sizes.items() if digest not in used)
-    return Volume(tuple(sorted(found, key=lambda each: each.name)), *_sums(used, sizes), loose)
+    counts, revisions_kept, content = _counts(connection, account), _kept(connection, account), _Content()
+    for part in parts_of(connection, account, _HELD_AT_ONCE):
+        content.add(connection, account, part)
+    own = select(contexts.c.id, contexts.c.name, contexts.c.retention).where(contexts.c.account == account)
+    found = [
+        ContextVolume(
+            context.id,
+            context.name,
+            revisions_kept.get(context.id, 0),
+            *counts.get(context.id, (0, 0, 0)),
+            *content.of_contexts[context.id],
+            retention_of(context.retention),
+        )
+        for context in connection.execute(own)
+        if not is_transfer(context.id)
+    ]
+    # By Python's order: a database has its own.
+    return Volume(tuple(sorted(found, key=lambda each: each.name)), *content.used, content.loose)
 
 
-def _sums(digests: Iterable[bytes], sizes: dict[bytes, tuple[int, int]]) -> tuple[int, int]:
-    """Return the bytes of chunks, and those that they take."""
-    known = [sizes[digest] for digest in digests if digest in sizes]
-    return sum(length for _, length in known), sum(stored for stored, _ in known)
+def _counts(connection: Connection, account: str) -> dict[str, tuple[int, int, int]]:
+    """Return by context the latest revision's files and their bytes, and the bytes of all that is kept."""
+    current = files.c.rev_to.is_(None) & (files.c.kind == FILE)
+    sums = (func.sum(case((current, 1), else_=0)), func.sum(case((current, files.c.size), else_=0)))
+    rows = (
+        select(files.c.context_id, *sums, func.sum(files.c.size))
+        .where(_of(files, account), files.c.kind != DIRECTORY)
+        .group_by(files.c.context_id)
+    )
+    return {
+        context_id: (int(number), int(size), int(all_)) for context_id, number, size, all_ in connection.execute(rows)
+    }
+
+
+def _kept(connection: Connection, account: str) -> dict[str, int]:
+    """Return by context how many revisions are kept."""
+    rows = (
+        select(revisions.c.context_id, func.count())
+        .where(_of(revisions, account), revisions.c.pruned_ms.is_(None))
+        .group_by(revisions.c.context_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(rows)}
+
+
+def _of(table: Table, account: str) -> ColumnElement[bool]:
+    return table.c.context_id.in_(select(contexts.c.id).where(contexts.c.account == account))
+
+
+class _Size(NamedTuple):
+    """The bytes of chunks, each counted once, and those that they take."""
+
+    length: int = 0
+    stored: int = 0
+
+    def plus(self, sizes: Iterable[_Size]) -> _Size:
+        length, stored = self
+        for size in sizes:
+            length += size.length
+            stored += size.stored
+        return _Size(length, stored)
+
+
+class _Content:
+    """The chunks of an account: of each context, of all together, and those that nothing refers to."""
+
+    def __init__(self) -> None:
+        self.of_contexts: defaultdict[str, _Size] = defaultdict(_Size)
+        self.used = _Size()
+        self.loose = 0
+
+    def add(self, connection: Connection, account: str, part: range) -> None:
+        """Count a part of the chunks, which is all that is held of them."""
+        digest = chunks.c.digest
+        own = select(digest, chunks.c.length, chunks.c.stored).where(chunks.c.account == account, in_part(digest, part))
+        sizes = {row.digest: _Size(row.length, row.stored) for row in streamed(connection, own)}
+        used: set[bytes] = set()
+        # A file of one chunk is of this part or not; one of several is looked into.
+        within = in_part(files.c.chunks, part) | (func.length(files.c.chunks) > DIGEST)
+        holding = with_content(account).where(within).order_by(files.c.context_id)
+        for context_id, rows in groupby(streamed(connection, holding), attrgetter("context_id")):
+            held = {each for row in rows for each in digests_of(row.chunks) if each in sizes}
+            self.of_contexts[context_id] = self.of_contexts[context_id].plus(map(sizes.__getitem__, held))
+            used |= held
+        self.used = self.used.plus(map(sizes.__getitem__, used))
+        self.loose += sum(size.stored for each, size in sizes.items() if each not in used)

@@ -22,6 +22,7 @@ from .insertion import bulk_insert
 from .schema import contexts, files, revisions
 
 __all__ = [
+    "DIGEST",
     "begin",
     "chunks_below",
     "commit",
@@ -39,7 +40,8 @@ __all__ = [
     "write",
 ]
 
-_DIGEST = 32
+DIGEST = 32
+"""The bytes of a chunk's name."""
 _SEAL = 8
 _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
 
@@ -245,9 +247,9 @@ def _entries(rows: Iterable[Any], prefix: bytes) -> dict[bytes, Entry]:
 
 def digests_of(chunks: bytes) -> tuple[bytes, ...]:
     """Return the digests that a row's column holds one after the other."""
-    if len(chunks) == _DIGEST:
+    if len(chunks) == DIGEST:
         return (chunks,)
-    return tuple(chunks[at : at + _DIGEST] for at in range(0, len(chunks), _DIGEST))
+    return tuple(chunks[at : at + DIGEST] for at in range(0, len(chunks), DIGEST))
 
 
 def _current(context_id: str) -> ColumnElement[bool]:

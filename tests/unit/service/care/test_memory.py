@@ -1,4 +1,4 @@
-"""What a check and a prune hold in memory: it does not grow with the number of files."""
+"""What a check, a prune and statistics hold in memory: it does not grow with the number of files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((packs, "_ROWS_AT_ONCE"), (references, "_ROWS"), (references, "_HELD_AT_ONCE")):
-        monkeypatch.setattr(module, name, AT_ONCE)
+    for name in ("packs._ROWS_AT_ONCE", "references._ROWS", "references._HELD_AT_ONCE", "stats._HELD_AT_ONCE"):
+        monkeypatch.setattr(f"ctxmgr.service.care.{name}", AT_ONCE)
     monkeypatch.setattr(packs, "_MOVED_AT_ONCE", 4 * AT_ONCE)
 
 
@@ -62,6 +62,10 @@ def prune(runtime: Runtime) -> None:
     assert runtime.care.free().packs_rewritten > 0
 
 
+def stats(runtime: Runtime) -> None:
+    assert len(runtime.care.stats("local").contexts) == 1
+
+
 def peaks(folder: Path, care: Callable[[Runtime], None]) -> list[int]:
     """Return the bytes held at most, of more files each time; the first fills caches."""
     found: list[int] = []
@@ -77,7 +81,7 @@ def peaks(folder: Path, care: Callable[[Runtime], None]) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("care", [check, prune])
+@pytest.mark.parametrize("care", [check, prune, stats])
 def test_three_times_the_files_take_no_more_memory(tmp_path: Path, care: Callable[[Runtime], None]) -> None:
     # In a process of its own: threads and garbage of other tests would be counted.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
@@ -95,7 +99,7 @@ def test_packs_of_many_small_chunks_are_merged_once(tmp_path: Path) -> None:
 def test_what_nothing_refers_to_is_found_part_by_part(tmp_path: Path) -> None:
     service = filled(tmp_path, 4 * AT_ONCE)
     with service._runtime.catalog.write() as connection:
-        assert len(list(references._parts(connection, "local"))) > 1
+        assert len(list(references.parts_of(connection, "local", AT_ONCE))) > 1
         kept = select(files.c.path).where(files.c.path < b"/000100").subquery()
         connection.execute(delete(files).where(files.c.path.not_in(select(kept.c.path))))
     with service._runtime.catalog.read() as connection:
