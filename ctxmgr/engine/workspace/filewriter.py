@@ -15,8 +15,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
+    "CONTENT_SIZE",
     "ENDED",
     "HEADER",
+    "NOTE_SIZE",
     "NOTHING",
     "NUMBER",
     "SLOT_SIZE",
@@ -45,8 +47,14 @@ NUMBER = struct.Struct("<I")
 NOTHING = 0xFFFF_FFFF
 """The number of no file."""
 
-SLOT_SIZE = 1 << 16
-"""Bytes of a slot: the number of a file, and its batch."""
+NOTE_SIZE = 1 << 16
+"""Bytes for the number of a file, and its batch."""
+
+CONTENT_SIZE = 1 << 20
+"""Bytes that are noted of what a file comes to hold, from its beginning on."""
+
+SLOT_SIZE = NOTE_SIZE + CONTENT_SIZE
+"""Bytes of a slot: the number of a file, its batch, and behind these what the file comes to hold."""
 
 _BATCH = struct.Struct("<qII")
 _FILE = struct.Struct("<iqq")
@@ -95,7 +103,12 @@ def fingerprints(created: Created) -> Iterator[tuple[int, ...]]:
 
 
 def create(
-    directory: int, files: Sequence[NewFile], data: memoryview, mark: Callable[[int], None], *, unmasked: bool = False
+    directory: int,
+    files: Sequence[NewFile],
+    data: memoryview,
+    mark: Callable[[int, memoryview], None],
+    *,
+    unmasked: bool = False,
 ) -> Created:
     """Make files under their final names.
 
@@ -105,18 +118,18 @@ def create(
         directory: the descriptor of the directory that they come to lie in.
         files: what to make.
         data: their contents, one after another.
-        mark: called with the number of each file before it is made, and with that of none in the end.
+        mark: called with number and content of each file before it is made, and with that of none in the end.
         unmasked: this process has no umask.
     """
     created: list[bytes] = []
     start = 0
     for number, (name, mode, mtime_ns, size) in enumerate(files):
-        mark(number)
+        rest = data[start : start + size]
+        mark(number, rest)
         direct = unmasked and mode <= 0o777
         try:
             descriptor = os.open(name, _FLAGS, mode if direct else 0o600, dir_fd=directory)
             try:
-                rest = data[start : start + size]
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
                 if not direct:
@@ -137,7 +150,7 @@ def create(
         start += size
         seen = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         created.append(_FINGERPRINT.pack(*seen))
-    mark(NOTHING)
+    mark(NOTHING, data[:0])
     return b"".join(created), NOTHING, 0
 
 
@@ -149,11 +162,14 @@ class Slot:
 
     def begin(self, batch: bytes | memoryview) -> None:
         """Note a batch of files, as `fresh` describes it; none of them is being made yet."""
-        self.mark(NOTHING)
+        self._memory[: NUMBER.size] = NUMBER.pack(NOTHING)
         self._memory[NUMBER.size : NUMBER.size + len(batch)] = batch
 
-    def mark(self, number: int) -> None:
-        """Note which file of the batch is being made."""
+    def mark(self, number: int, content: memoryview) -> None:
+        """Note which file of the batch is being made, and how what it comes to hold begins."""
+        # The file before is complete, so it does not matter that its number stands before this content for a moment.
+        begin = content[:CONTENT_SIZE]
+        self._memory[NOTE_SIZE : NOTE_SIZE + len(begin)] = begin
         self._memory[: NUMBER.size] = NUMBER.pack(number)
 
 
@@ -165,7 +181,7 @@ def serve(door: socket.socket, slot: Slot, shared: memoryview) -> None:
         slot: where they are noted.
         shared: where their contents are found.
     """
-    buffer = bytearray(SLOT_SIZE)
+    buffer = bytearray(NOTE_SIZE)
     while True:
         header, descriptors, _, _ = socket.recv_fds(door, HEADER.size, 1)
         if not header:

@@ -32,14 +32,28 @@ from ctxmgr.oserrors import described
 from . import filewriter
 from .dirfd import Tree
 from .durable import owner_only
-from .filewriter import ENDED, HEADER, NOTHING, NUMBER, SLOT_SIZE, Batch, Created, NewFile, Slot, create, fingerprints
+from .filewriter import (
+    CONTENT_SIZE,
+    ENDED,
+    HEADER,
+    NOTE_SIZE,
+    NOTHING,
+    NUMBER,
+    SLOT_SIZE,
+    Batch,
+    Created,
+    NewFile,
+    Slot,
+    create,
+    fingerprints,
+)
 
 __all__ = ["LARGEST_FILE", "LONGEST_DIRECTORY", "FreshFiles", "filling", "remove_unfinished"]
 
 LARGEST_FILE: Final = MAX_CHUNK
 """Bytes up to which files are made so."""
 
-LONGEST_DIRECTORY: Final = SLOT_SIZE // 4
+LONGEST_DIRECTORY: Final = NOTE_SIZE // 4
 """Bytes of a directory's path up to which its files can be noted."""
 
 _BATCH_FILES: Final = 128
@@ -133,18 +147,23 @@ def _close(tree: Tree, journal: Path) -> None:
         with suppress(ValueError, IndexError, struct.error, WorkspaceError, OSError):
             number = NUMBER.unpack_from(notes, start)[0]
             if number != NOTHING:
-                batch = Batch.unpack(notes[start + NUMBER.size : start + SLOT_SIZE])
-                _remove_torn(tree.directory(batch.directory), batch.files[number], batch.begun_ns)
+                batch = Batch.unpack(notes[start + NUMBER.size : start + NOTE_SIZE])
+                begin = notes[start + NOTE_SIZE : start + SLOT_SIZE]
+                _remove_torn(tree.directory(batch.directory), batch.files[number], batch.begun_ns, begin)
     journal.unlink()
 
 
-def _remove_torn(directory: int, file: NewFile, begun_ns: int) -> None:
+def _remove_torn(directory: int, file: NewFile, begun_ns: int, begin: bytes) -> None:
     name, _, mtime_ns, size = file
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     torn = stat.S_ISREG(status.st_mode) and status.st_mtime_ns != mtime_ns and status.st_size <= size
-    # What a user has made of it since is no torn file of ours.
+    # What a user has made of it since is no torn file of ours, nor is what holds anything else.
     if torn and abs(status.st_mtime_ns - begun_ns) < _BATCH_NS and status.st_ctime_ns - status.st_mtime_ns < _BATCH_NS:
-        os.unlink(name, dir_fd=directory)
+        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        with open(opened, "rb") as there:
+            torn = begin.startswith(there.read(CONTENT_SIZE))
+        if torn:
+            os.unlink(name, dir_fd=directory)
 
 
 class _Gathered:

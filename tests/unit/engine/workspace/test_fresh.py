@@ -16,7 +16,7 @@ from ctxmgr.engine.manifest.entries import FILE, Entry, Fingerprint, fingerprint
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError
 from ctxmgr.engine.workspace import fresh
 from ctxmgr.engine.workspace.dirfd import Tree
-from ctxmgr.engine.workspace.filewriter import NOTHING, NUMBER, SLOT_SIZE, Batch, NewFile
+from ctxmgr.engine.workspace.filewriter import NOTE_SIZE, NOTHING, NUMBER, SLOT_SIZE, Batch, NewFile
 from ctxmgr.engine.workspace.fresh import filling, remove_unfinished
 
 OLD = 1_000_000_000
@@ -174,10 +174,10 @@ def test_a_writer_that_ends_is_no_success(root: Path, journal: Path, monkeypatch
 
 
 def note_of(names: list[bytes], number: int, *, begun_ns: int | None = None) -> bytes:
-    """What a writer has noted when it is killed."""
+    """What a writer has noted when it is killed while it makes a file that comes to hold ``1234567890``."""
     begun = time.time_ns() if begun_ns is None else begun_ns
     batch = Batch(b"d", begun, [(name, 0o644, OLD, 10) for name in names]).pack()
-    return (NUMBER.pack(number) + batch).ljust(SLOT_SIZE, b"\0")
+    return ((NUMBER.pack(number) + batch).ljust(NOTE_SIZE, b"\0") + b"1234567890").ljust(SLOT_SIZE, b"\0")
 
 
 def test_what_a_killed_writer_left_half_written_is_removed_and_nothing_else(root: Path, journal: Path) -> None:
@@ -192,15 +192,17 @@ def test_what_a_killed_writer_left_half_written_is_removed_and_nothing_else(root
     assert not journal.exists()
 
 
-@pytest.mark.parametrize("change", ["longer", "later", "link", "gone"])
+@pytest.mark.parametrize("change", ["longer", "later", "another", "link", "gone"])
 def test_what_a_user_made_of_it_meanwhile_stays(root: Path, journal: Path, change: str) -> None:
     file = root / "d/torn"
     begun = time.time_ns()
     if change == "longer":
         file.write_bytes(b"longer than what was to be written")
     elif change == "later":
-        file.write_bytes(b"short")
+        file.write_bytes(b"12345")
         begun -= 3600 * 10**9
+    elif change == "another":
+        file.write_bytes(b"another")
     elif change == "link":
         file.symlink_to("elsewhere")
     there = os.listdir(root / "d")
