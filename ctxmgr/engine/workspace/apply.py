@@ -36,7 +36,7 @@ from ctxmgr.engine.manifest.merge import Plan
 from ctxmgr.oserrors import described
 
 from .dirfd import Tree
-from .fresh import LARGEST_FILE, LONGEST_DIRECTORY, filling
+from .fresh import LARGEST_FILE, LONGEST_DIRECTORY, UNPLACED, filling
 from .scan import TICK_NS, OnProgress, Scan
 
 __all__ = ["Contents", "apply"]
@@ -252,6 +252,8 @@ class _Work:
                 raise
             finally:
                 os.close(descriptor)
+        except FileNotFoundError as error:
+            raise WorkspaceChanged(path, UNPLACED) from error
         except OSError as error:
             raise WorkspaceError(path, f"can't be written: {described(error)}") from error
         self._progress(1, 0)
@@ -276,6 +278,8 @@ class _Work:
                 self._remember(path, ready, os.stat(name, dir_fd=above, follow_symlinks=False))
             except FileNotFoundError:
                 self.written[path] = None
+        except FileNotFoundError as error:
+            raise WorkspaceChanged(path, UNPLACED) from error
         except OSError as error:
             raise WorkspaceError(path, f"can't be made a link to {show(entry.target)}: {described(error)}") from error
         self._progress(1, 0)

@@ -48,13 +48,18 @@ from .filewriter import (
     fingerprints,
 )
 
-__all__ = ["LARGEST_FILE", "LONGEST_DIRECTORY", "FreshFiles", "filling", "remove_unfinished"]
+__all__ = ["LARGEST_FILE", "LONGEST_DIRECTORY", "UNPLACED", "FreshFiles", "filling", "remove_unfinished"]
 
 LARGEST_FILE: Final = MAX_CHUNK
 """Bytes up to which files are made so."""
 
 LONGEST_DIRECTORY: Final = NOTE_SIZE // 4
 """Bytes of a directory's path up to which its files can be noted."""
+
+UNPLACED: Final = (
+    "lost its directory, or its unfinished file, while it was written: another program removes them, or a sync of a "
+    "directory that this one lies in"
+)
 
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 1 << 20
@@ -245,6 +250,8 @@ class FreshFiles:
             path = files[failed][0]
             if code == errno.EEXIST:
                 raise WorkspaceChanged(path, "appeared after it was scanned")
+            if code == errno.ENOENT:
+                raise WorkspaceChanged(path, UNPLACED)
             raise WorkspaceError(path, f"can't be written: {os.strerror(code)}")
 
 

@@ -24,7 +24,7 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, LINK, Entry, Manifes
 from ctxmgr.engine.manifest.errors import ContentError, WorkspaceChanged, WorkspaceError
 from ctxmgr.engine.manifest.merge import Change, Plan, plan
 from ctxmgr.engine.sync.plan import advance
-from ctxmgr.engine.workspace import fresh
+from ctxmgr.engine.workspace import filewriter, fresh
 from ctxmgr.engine.workspace.apply import apply
 from ctxmgr.engine.workspace.fresh import remove_unfinished
 from ctxmgr.engine.workspace.scan import Scan, scan, store_files
@@ -295,6 +295,43 @@ def test_what_the_user_changes_after_the_scan_is_never_overwritten_nor_removed(
     context.download(there, theirs)
     survived = [*context.past, manifest(there)]
     assert all(any(same(tree.get(path), entry) for tree in survived) for path, entry in before.items())
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_directory_that_vanishes_while_it_is_written_to_is_planned_for_anew(
+    context: Context, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (here / "d").mkdir()
+    mine, theirs = context.upload(here, EMPTY), context.download(there, EMPTY)
+    if kind == "file":
+        (here / "d/new").write_bytes(b"new")
+    else:
+        (here / "d/link").symlink_to("x")
+    context.upload(here, mine)
+    planned, found = context.prepare(there, theirs)
+    for name in ("utime", "symlink"):
+        monkeypatch.setattr(os, name, _after(lambda: shutil.rmtree(there / "d", ignore_errors=True), getattr(os, name)))
+    with pytest.raises(WorkspaceChanged, match="lost its directory"):
+        apply(there, planned, found, BlobReader(context.stored))
+
+
+def test_a_new_directory_that_vanishes_before_its_files_are_made_is_planned_for_anew(
+    context: Context, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "d").mkdir()
+    (here / "d/new").write_bytes(b"new")
+    context.upload(here, EMPTY)
+    monkeypatch.setattr(fresh, "create", _after(lambda: shutil.rmtree(there / "d"), filewriter.create))
+    with pytest.raises(WorkspaceChanged, match="lost its directory"):
+        context.download(there, EMPTY)
+
+
+def _after(first: Callable[[], object], call: Callable[..., Any]) -> Callable[..., Any]:
+    def both(*arguments: Any, **options: Any) -> Any:
+        first()
+        return call(*arguments, **options)
+
+    return both
 
 
 @pytest.mark.parametrize("kind", [FILE, DIRECTORY, LINK])
