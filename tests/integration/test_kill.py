@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -14,40 +12,9 @@ import pytest
 
 from ctxmgr import Client, ContextStatusData
 from ctxmgr.engine.manifest.entries import is_temporary
+from tests.support.points import kill_at, points_of, spread
 
 KILLS = 20
-
-# Runs the command, and ends as a kill does at the n-th thing it does to files or to the catalog: no clock is asked, so
-# that the same moments are hit on any machine. Without such a number it says how many there were.
-COUNTING = """
-import itertools, os, signal, sys
-from sqlalchemy import Engine, event
-
-last, told = int(sys.argv.pop(1)), sys.argv.pop(1)
-counter = itertools.count(1)
-CHANGES = {"os.rename", "os.remove", "os.link", "os.symlink", "os.mkdir", "os.rmdir", "os.utime", "os.chmod"}
-
-def pass_point(*_):
-    global passed
-    passed = next(counter)
-    if passed == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def audit(name, args):
-    # Modules are read once, and not by every run.
-    if name in CHANGES or (name == "open" and not str(args[0]).endswith((".py", ".pyc", ".so"))):
-        pass_point()
-
-from ctxmgr.cli import main
-event.listen(Engine, "before_cursor_execute", pass_point)
-event.listen(Engine, "commit", pass_point)
-sys.addaudithook(audit)
-status = main()
-last = 0
-with open(told, "w") as file:
-    file.write(str(passed))
-sys.exit(status)
-"""
 
 Tree = dict[str, bytes]
 
@@ -86,22 +53,16 @@ class Kept:
         self.data = folder / "data"
         self.directory = folder / "directory"
         self.restored = folder / "restored"
-        self.counted = folder / "counted"
+        self.folder = folder
         self.directory.mkdir()
-
-    def run(self, mode: str, directory: Path, point: int) -> int:
-        command = [sys.executable, "-c", COUNTING, str(point), str(self.counted), "--data", str(self.data)]
-        command += ["sync", str(directory), "--context", "kept", "--mode", mode]
-        return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
 
     def sync(self, mode: str, directory: Path) -> int:
         """Sync undisturbed; return how many points it passed."""
-        assert self.run(mode, directory, 0) == 0
-        return int(self.counted.read_text())
+        return points_of(self._arguments(mode, directory), self.folder)
 
     def kill_at(self, point: int, mode: str, directory: Path) -> None:
         """Have a sync killed at a point."""
-        assert self.run(mode, directory, point) == -signal.SIGKILL, f"it ended before its point {point}"
+        kill_at(point, self._arguments(mode, directory), self.folder)
 
     def content(self) -> Tree:
         """Read the whole context through a download to an empty directory."""
@@ -117,6 +78,9 @@ class Kept:
             sessions = [client.session(info.session_id) for info in client.sessions.iter()]
             return [task for session in sessions for task in session.context.info().context_status_data]
 
+    def _arguments(self, mode: str, directory: Path) -> list[str]:
+        return ["--data", str(self.data), "sync", str(directory), "--context", "kept", "--mode", mode]
+
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
@@ -124,16 +88,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     return Kept(tmp_path)
 
 
-def spread(points: int) -> list[int]:
-    """Spread the kills over the points that a whole sync passes."""
-    return [1 + points * number // KILLS for number in range(KILLS)]
-
-
 def test_a_killed_upload_leaves_the_earlier_or_the_later_revision(kept: Kept) -> None:
     for before in (grow(-1), grow(0)):
         plant(before, kept.directory)
         points = kept.sync("upload", kept.directory)  # of a sync that is not the first, as those to come
-    for version, point in enumerate(spread(points), start=1):
+    for version, point in enumerate(spread(KILLS, points), start=1):
         after = grow(version)
         plant(after, kept.directory)
         kept.kill_at(point, "upload", kept.directory)
@@ -151,7 +110,7 @@ def test_a_killed_download_is_repaired_by_the_next(kept: Kept, tmp_path: Path) -
         plant(grow(version), kept.directory)
         kept.sync("upload", kept.directory)
         points = kept.sync("download", copy)
-    for version, point in enumerate(spread(points), start=1):
+    for version, point in enumerate(spread(KILLS, points), start=1):
         before, after = harvest(copy), grow(version)
         plant(after, kept.directory)
         kept.sync("upload", kept.directory)

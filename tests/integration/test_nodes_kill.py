@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,11 @@ import pytest
 import requests
 
 from ctxmgr import nodewire
+from tests.support import points
 
 from .asking import PATIENCE, Asker
 from .nodeasking import SpeakingNode, changing, file_of, one_pack
 from .serving import environment_with
-from .test_kill import COUNTING
 
 KEY = "akm-0123456789"
 NODE = "node-" + "0" * 32
@@ -34,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def counted(folder: Path, last: int = 0) -> Iterator[Asker]:
     """Run a server that ends as a kill does at the n-th thing that it does to files or to the catalog."""
     told = folder.parent / "passed"
-    command = [sys.executable, "-c", COUNTING, str(last), str(told), "serve", "--data", str(folder), "--port", "0"]
+    command = points.counted(["serve", "--data", str(folder), "--port", "0"], last, told)
     with subprocess.Popen(
         command,
         env=environment_with(CTXMGR_API_KEY=KEY),
