@@ -76,7 +76,8 @@ class Take(Message):
     Attributes:
         wait_ms: how long the answer may be held back while there is nothing to tell.
         running: the tasks that the node was given and whose end it has not recorded yet, queued or running there.
-            A task that the service knows as running there and that is missing here is failed as given up.
+            A task that the service knows as running there and that is missing here, twice in a row, is failed as
+            given up.
         sessions: those that it takes for its own.
     """
 

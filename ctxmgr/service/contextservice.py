@@ -121,7 +121,7 @@ class ContextService:
             from .api.unsupported import refuse
 
             perform = ACTIONS.get(action) or refuse(action)
-            asked = None if watch is None else watch.asked
+            asked = "" if watch is None else watch.asked
             return perform(self._runtime, account, Parameters(parameters, base_url=base_url, asked=asked))
 
         return self._enveloped(action, answer)

@@ -110,7 +110,7 @@ def test_a_client_that_goes_away_is_forgotten(ctxmgr_service: Service, asker: As
     until(lambda: parked(ctxmgr_service) == 1)
     connection.close()
     until(lambda: parked(ctxmgr_service) == 0)
-    assert not ctxmgr_service.service._runtime.listeners._by_session
+    assert session not in ctxmgr_service.service._runtime.listeners._by_session
 
 
 def test_a_key_revoked_meanwhile_gets_no_answer(

@@ -123,10 +123,14 @@ class TestTake:
         node.do(nodewire.Fail(node.id, task, "no"))
         assert node.take(running=[task, "task-unknown"]).stop == [task, "task-unknown"]
 
-    def test_what_the_node_knows_nothing_of_is_not_left_running(
+    def test_what_the_node_knows_nothing_of_twice_in_a_row_is_not_left_running(
         self, ctxmgr_service: Service, node: SpeakingNode, session: str
     ) -> None:
         task = node.begun(session)
+        node.take(running=[])
+        node.take(running=[task])
+        node.take(running=[])
+        assert ctxmgr_service.service.outcome(task)["status"] == "Running"
         node.take(running=[])
         assert "gave the task up" in str(ctxmgr_service.service.outcome(task)["error"])
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctxmgr.engine.policy.values import malformed, plain_text
 from ctxmgr.errors import ServiceError
-
-if TYPE_CHECKING:
-    from ctxmgr.service.tasks.questions import Asked
 
 __all__ = ["Parameters"]
 
@@ -21,10 +18,10 @@ class Parameters:
 
     Attributes:
         base_url: where the door that took the request is reached, without a slash at the end; "" if it has no URLs.
-        asked: the question to a node for whose answer the request has waited.
+        asked: the id of the question to a node for whose answer the request has waited; "" if there is none.
     """
 
-    def __init__(self, raw: Mapping[str, str], *, base_url: str = "", asked: Asked | None = None) -> None:
+    def __init__(self, raw: Mapping[str, str], *, base_url: str = "", asked: str = "") -> None:
         self._raw = raw
         self.asked = asked
         self.base_url = base_url

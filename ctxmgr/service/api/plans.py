@@ -27,6 +27,7 @@ __all__ = ["plan_sync", "watch_plan_sync"]
 
 SECONDS_FOR_A_NODE = 60.0
 """That a node has to answer what a sync there would do."""
+SECONDS_BETWEEN_POLLS = 1.0
 MAX_EXCLUDED = 10_000
 
 
@@ -37,19 +38,16 @@ def plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> dict[st
     session, bindings = _named(runtime, account, parameters)
     if not session.node_id:
         return _described(bindings, _planned_here(runtime, session, bindings, mode, discard, options))
-    if parameters.asked is None:
+    if not parameters.asked:
         _check_there(runtime, session)
-        raise ServiceError(
-            "Node.Elsewhere", "another process has the directory of this session: ask the service that it talks to"
-        )
-    parts = parameters.asked.result()
+    parts = runtime.questions.result(parameters.asked)
     if len(parts) != len(bindings):
         raise ServiceError("Node.Malformed", "the process that has the directory answered something else: try again")
     return _described(bindings, parts)
 
 
 def watch_plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> Watch | None:
-    """Return the wait for the node that is to be asked what a sync would do; None where it is seen here.
+    """Ask a node what a sync would do, and return the wait for its answer; None where that is seen here.
 
     Raises:
         ServiceError: the request is refused, or there is no process to be asked.
@@ -61,12 +59,21 @@ def watch_plan_sync(runtime: Runtime, account: str, parameters: Parameters) -> W
         return None
     _check_there(runtime, session)
     parts = [PlanPart(item.context_id, item.mount, path, item.policy_text) for item, path in bindings]
-    asked = runtime.questions.prepare(session.node_id, session.id, mode, discard, parts, options.text())
+    asked = runtime.questions.ask(session.node_id, session.id, mode, discard, parts, options.text())
+
+    def ready() -> bool:
+        try:
+            runtime.check_open()
+            return runtime.questions.is_answered(asked)
+        except ServiceError:
+            # The answer itself will say what is wrong.
+            return True
+
     return Watch(
         timeout=SECONDS_FOR_A_NODE,
-        poll=None,
-        ready=lambda: asked.is_answered or runtime.closed,
-        subscribe=lambda notify: runtime.questions.ask(asked, notify),
+        poll=SECONDS_BETWEEN_POLLS,
+        ready=ready,
+        subscribe=lambda notify: runtime.listeners.add(asked, notify),
         asked=asked,
     )
 

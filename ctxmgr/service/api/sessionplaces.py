@@ -17,7 +17,7 @@ from ctxmgr.service.tasks.runtime import Runtime
 
 from .parameters import Parameters
 
-__all__ = ["checked_node", "checked_root", "placed"]
+__all__ = ["checked_node", "checked_root", "placed", "process_of"]
 
 MAX_HOST: Final = 255
 MAX_PID: Final = 2**31
@@ -43,8 +43,7 @@ def placed(runtime: Runtime, account: str, parameters: Parameters) -> SessionRow
         permitted = None if runtime.roots is None else runtime.roots.get(account, ())
         root = session_root(asked_root, permitted) if asked_root else str(runtime.folder.sessions / session_id)
         return SessionRow(session_id, account, root, not asked_root, {}, "", sessions.RUNNING, "", home=runtime.home)
-    host = parameters.text("NodeHost")
-    pid = parameters.number("NodePid", 0, least=0, most=MAX_PID)
+    host, pid = process_of(parameters)
     checked_node("Node", node_id, host, pid)
     shown = checked_root(os.fsencode(asked_root).decode("utf-8", "backslashreplace"))
     leases = runtime.leases
@@ -54,6 +53,11 @@ def placed(runtime: Runtime, account: str, parameters: Parameters) -> SessionRow
     return SessionRow(
         session_id, account, "", False, {}, "", sessions.RUNNING, "", node_id, shown, max(linger, 1) * 1000
     )
+
+
+def process_of(parameters: Parameters) -> tuple[str, int]:
+    """Return the host and the process id that a request tells of its node."""
+    return parameters.text("NodeHost"), parameters.number("NodePid", 0, least=0, most=MAX_PID)
 
 
 def checked_node(name: str, node_id: str, host: str, pid: int) -> None:

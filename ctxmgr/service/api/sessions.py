@@ -21,7 +21,7 @@ from .bindings import bind, wanted_bindings
 from .labels import read_labels
 from .parameters import Parameters
 from .sessionparameters import not_applied, refuse_unsupported
-from .sessionplaces import placed
+from .sessionplaces import placed, process_of
 
 __all__ = [
     "bind_contexts",
@@ -54,7 +54,7 @@ def create_session(runtime: Runtime, account: str, parameters: Parameters) -> di
         with runtime.queueing() as queue:
             sessions.create(queue.connection, session)
             if session.node_id:
-                runtime.leases.record(queue.connection, session.node_id)
+                runtime.leases.record(queue.connection, account, session.node_id, *process_of(parameters))
             downloads = bind(runtime, queue, session, wanted)
     except BaseException:
         if session.owns_root:

@@ -92,7 +92,7 @@ def watch_context_info(runtime: Runtime, account: str, parameters: Parameters) -
     with runtime.catalog.read() as connection:
         rows = _rows(connection, account, parameters)
     awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
-    elsewhere = any(row.finished_ms is None and not runtime.runs(row.node_id) for row in rows)
+    elsewhere = any(row.finished_ms is None and not runtime.notices(row.node_id) for row in rows)
 
     def subscribe(notify: Callable[[], None]) -> Callable[[], None]:
         return runtime.listeners.add(session_id, notify)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import StatementError
 
 from .errors import CatalogError
+
+if TYPE_CHECKING:
+    from .channel import Channel
 
 __all__ = ["Backend"]
 
@@ -36,6 +40,11 @@ class Backend(Protocol):
 
     def alone(self, what: str, timeout: float) -> AbstractContextManager[None]:
         """See `Catalog.alone`; only where several machines may share the database."""
+
+    def channel(
+        self, received: Callable[[str], None], missed: Callable[[], None], look: Callable[[], None]
+    ) -> Channel | None:
+        """See `Catalog.channel`."""
 
     def integrity(self, connection: Connection) -> list[str]:
         """Return what the database itself finds to be damaged in it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import StatementError
@@ -19,6 +20,9 @@ from .backend import Backend
 from .errors import BUSY, CatalogError
 from .schema import nodes
 from .sqlite import SQLite
+
+if TYPE_CHECKING:
+    from .channel import Channel
 
 __all__ = ["Catalog"]
 
@@ -140,6 +144,16 @@ class Catalog:
         """
         with self._explained(), self._backend.alone(what, timeout):
             yield
+
+    def channel(
+        self, received: Callable[[str], None], missed: Callable[[], None], look: Callable[[], None]
+    ) -> Channel | None:
+        """Begin to tell other processes that share the catalog what has news, and to be told; see ``Channel``.
+
+        Returns:
+            the way to tell them; None where the database has none.
+        """
+        return self._backend.channel(received, missed, look)
 
     def integrity(self) -> list[str]:
         """Return what the database itself finds to be damaged in it.

@@ -8,23 +8,28 @@ then tasks, each kind in the order of its ids.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, StatementError
 
 from ctxmgr.errors import DataFolderError
 
+from .channel import Channel
 from .errors import BUSY, CatalogError
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["DRIVER", "PostgreSQL"]
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECTIONS: Final = 20
 CONNECT_SECONDS: Final = 10
+SILENT_SECONDS: Final = 10
 PATIENCE_MS: Final = 30_000
 _HELD = text("SELECT pg_advisory_xact_lock(:key)")
 _TRIED = text("SELECT pg_try_advisory_lock(:key)")
@@ -67,6 +72,11 @@ class PostgreSQL:
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
                 "application_name": "ctxmgr",
+                # Of a machine that has vanished nothing is heard, not even that it has.
+                "keepalives_idle": SILENT_SECONDS,
+                "keepalives_interval": 5,
+                "keepalives_count": 2,
+                "tcp_user_timeout": SILENT_SECONDS * 1000,
                 "options": f"-c lock_timeout={PATIENCE_MS} -c idle_in_transaction_session_timeout={4 * PATIENCE_MS}",
             },
         )
@@ -97,6 +107,19 @@ class PostgreSQL:
             finally:
                 with suppress(StatementError):
                     connection.execute(_RELEASED, key)
+
+    def channel(self, received: Callable[[str], None], missed: Callable[[], None], look: Callable[[], None]) -> Channel:
+        """See `Catalog.channel`."""
+        return Channel(self._connected, received, missed, look)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """Return a connection that is not of the pool."""
+        pooled = self.writer.raw_connection()
+        pooled.detach()
+        connection = cast("psycopg.Connection[Any]", pooled.dbapi_connection)
+        connection.autocommit = True
+        connection.execute("SET application_name = 'ctxmgr notifications'")
+        return connection
 
     def integrity(self, connection: Connection) -> list[str]:
         """Return nothing: the server sees to that itself."""

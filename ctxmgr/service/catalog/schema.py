@@ -32,13 +32,14 @@ __all__ = [
     "nodes",
     "pack_proofs",
     "packs",
+    "questions",
     "retired_packs",
     "revisions",
     "sessions",
     "tasks",
 ]
 
-SCHEMA = 12
+SCHEMA = 13
 """The version of these tables; ``migrations`` lead to it from every earlier one."""
 OLDEST = 8
 """The lowest version whose programs can still work on these tables."""
@@ -257,6 +258,15 @@ nodes = Table(
     Column("account", String(64), nullable=False, server_default=""),
     Column("lease_until_ms", BigInteger, nullable=False, server_default="0"),
     Column("home", String(64), nullable=False, server_default=""),
+)
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node_id", String(64), nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("question", LargeBinary, nullable=False),
+    Column("answer", LargeBinary),
 )
 keys = Table(
     "keys",

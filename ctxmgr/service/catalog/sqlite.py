@@ -78,6 +78,9 @@ class SQLite:
         """Refuse: a lock on a file does that on one machine."""
         raise NotImplementedError(what)
 
+    def channel(self, received: object, missed: object, look: object) -> None:
+        """Return nothing: SQLite notifies nobody."""
+
     def integrity(self, connection: Connection) -> list[str]:
         """Return what SQLite finds to be damaged in the database."""
         found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()

@@ -43,6 +43,7 @@ __all__ = [
     "record_conflicts",
     "record_progress",
     "row_of",
+    "sessions_of_unfinished",
     "start",
     "succeed",
     "task_of",
@@ -208,11 +209,14 @@ def fail_all_of_session(connection: Connection, session_id: str, error: str) -> 
     _fail(connection, tasks.c.session_id == session_id, error)
 
 
-def fail_running_of(connection: Connection, node_id: str, error: str, *, but: Collection[str] = ()) -> list[str]:
-    """End a node's running tasks with the reason they failed for, but for some; return the ids of their sessions."""
+def fail_running_of(
+    connection: Connection, node_id: str, error: str, *, only: Collection[str] | None = None
+) -> list[str]:
+    """End a node's running tasks, or only some, with the reason they failed for; return the ids of their sessions."""
     which = (tasks.c.node_id == node_id) & (tasks.c.status == RUNNING)
     running = connection.execute(select(tasks.c.id).where(which)).scalars().all()
-    return [id_ for task in running if task not in but for id_ in _fail(connection, tasks.c.id == task, error)]
+    ended = [task for task in running if only is None or task in only]
+    return [id_ for task in ended for id_ in _fail(connection, tasks.c.id == task, error)]
 
 
 def fail_waiting(connection: Connection, task_id: str, error: str) -> list[str]:
@@ -241,6 +245,12 @@ def unfinished_of(connection: Connection, node_id: str) -> list[str]:
     """Return the ids of a node's tasks that have not ended."""
     rows = select(tasks.c.id).where(tasks.c.node_id == node_id, tasks.c.finished_ms.is_(None))
     return list(connection.execute(rows).scalars())
+
+
+def sessions_of_unfinished(connection: Connection) -> dict[str, str]:
+    """Return, by the ids of all tasks that have not ended, the ids of their sessions."""
+    rows = select(tasks.c.id, tasks.c.session_id).where(tasks.c.finished_ms.is_(None))
+    return {row.id: row.session_id for row in connection.execute(rows)}
 
 
 def named(connection: Connection, session_id: str, ids: Sequence[str]) -> list[Row[Any]]:

@@ -5,8 +5,12 @@ that talks to another process of the service, or talked to an earlier one, the c
 renewed: it is gone when the row has not changed for a lease, by the same clock. So no wall clock ends a lease, neither
 the node's nor the service's. Only a session's lingering is told by the wall clock too, since it may outlast a process.
 
+A node may call any process, and each call another one. So each renews the rows of those that it hears several times a
+lease, and forgets a node whose row is gone: it has left, or was ended, elsewhere.
+
 To hear a node writes nothing, and so waits for no other who writes: its row is written when it gets a session, and by
-the next look. And while this process stood still, nobody could be heard: that time counts for nothing.
+the next look. While this process stood still nobody could be heard, and while the catalog was away no row could be
+renewed: that time counts for nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from ctxmgr.service.catalog import leases, sessions, tasks
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.database import Catalog
 
+from .questions import Questions
 from .watch import Listeners
 
 __all__ = ["LEASE_SECONDS", "LINGERING_LEASES", "NOBODY", "Holder", "Leases"]
@@ -34,6 +39,8 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 30.0
 LINGERING_LEASES = 10
 MOST_SECONDS_BETWEEN_LOOKS = 1.0
+RENEWALS = 6
+"""In the time of a lease: a process may hear a node, and be killed before it has renewed."""
 STOP_TIMEOUT = 3.0
 
 SILENT = "interrupted: the process that had the directory ({host}, pid {pid}) has not been heard of for {seconds:g} s"
@@ -68,6 +75,7 @@ class Leases:
     Args:
         listeners: those of a node's id are notified when there is something to do for it, those of a session's id when
             a task of it has ended.
+        questions: looked at as well.
         seconds: how long a lease is.
         clock: the time in seconds, which never goes back.
 
@@ -79,19 +87,22 @@ class Leases:
         self,
         catalog: Catalog,
         listeners: Listeners,
+        questions: Questions,
         *,
         seconds: float = LEASE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._listeners = listeners
+        self._questions = questions
         self._clock = clock
         self.seconds = seconds
         self._guard = threading.Lock()
         self._heard: dict[str, _Heard] = {}
-        self._written: dict[str, int] = {}  # what this process has put into a node's row
+        self._written: dict[str, int] = {}  # what was in a node's row when this process heard it, or put it there
         self._renewed = clock()
         self._seen: dict[str, tuple[object, float]] = {}  # by node, session or task: what was seen, and since when
+        self._unnamed: dict[str, set[str]] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -115,11 +126,16 @@ class Leases:
             ServiceError: ``Forbidden.Node``: it is another account's.
         """
         known = self._heard.get(node_id)
-        owner = known.account if known is not None else self._owner(node_id)
-        if owner not in (None, account):
+        row = None if known is not None else self._row(node_id)
+        owner = known or row
+        if owner is not None and owner.account != account:
             raise _foreign(node_id)
         with self._guard:
             self._heard[node_id] = _Heard(account, host, pid, self._clock())
+            if row is not None:
+                self._written[node_id] = row.lease_until_ms
+            elif known is None:
+                self._written.pop(node_id, None)
         self.begin()
 
     def check(self, account: str, node_id: str) -> None:
@@ -129,24 +145,23 @@ class Leases:
             ServiceError: ``Node.NotFound``.
         """
         known = self._heard.get(node_id)
-        if known is None:
-            with self._catalog.read() as connection:
-                row = leases.find(connection, node_id)
-            known = None if row is None else _Heard(row.account, row.host, row.pid, 0)
-        if known is None or known.account != account:
+        row = known or self._row(node_id)
+        if row is None or row.account != account:
             raise ServiceError("Node.NotFound", f"there is no node {node_id[:80]!r} here, or its lease is over")
-        self.hear(account, node_id, known.host, known.pid)
+        self.hear(account, node_id, row.host, row.pid)
 
-    def record(self, connection: Connection, node_id: str) -> None:
+    def record(self, connection: Connection, account: str, node_id: str, host: str, pid: int) -> None:
         """Write the row of a node that was heard, in the transaction that gives it a session.
 
         Raises:
             ServiceError: ``Forbidden.Node``: it is another account's.
         """
-        heard = self._heard[node_id]
         until = now_ms() + self.lease_ms
-        if not leases.record(connection, heard.account, node_id, heard.host, heard.pid, until):
+        if not leases.record(connection, account, node_id, host, pid, until):
             raise _foreign(node_id)
+        # Where the transaction fails, the next look finds no row, and forgets the node until it is heard again.
+        with self._guard:
+            self._written[node_id] = until
 
     def holder(self, connection: Connection, node_id: str) -> Holder | None:
         """Return who a node is, if it is there."""
@@ -168,16 +183,31 @@ class Leases:
 
     def leave(self, connection: Connection, account: str, node_id: str) -> list[str]:
         """End a node of an account that says so; return the sessions to be notified after the transaction."""
-        known = self._heard.get(node_id)
-        if account != (self._owner(node_id) if known is None else known.account):
+        owner = self._heard.get(node_id) or self._row(node_id)
+        if owner is None or account != owner.account:
             return []
         self._drop(node_id)
         return leases.forget(connection, node_id, LEFT)
+
+    def given_up(self, node_id: str, unnamed: set[str]) -> set[str]:
+        """Return which tasks a node has given up: those that it did not name twice in a row.
+
+        One request proves nothing: a later one, at another process, may have overtaken it.
+
+        Args:
+            unnamed: those that run there, and that it did not name now.
+        """
+        with self._guard:
+            before = self._unnamed.pop(node_id, set())
+            if unnamed:
+                self._unnamed[node_id] = unnamed
+        return unnamed & before
 
     def look(self) -> None:
         """Renew in the catalog the nodes that were heard of, and end those that were not."""
         self._record()
         self._renew()
+        written = set(self._written)
         notified: list[str] = []
         with self._catalog.read() as connection:
             rows = leases.elsewhere(connection)
@@ -185,6 +215,8 @@ class Leases:
             orphaned = leases.orphans(connection)
             waiting = leases.wait_for_nobody(connection)
             waited_for = leases.waited_for(connection)
+        for node_id in written - {row.id for row in rows}:
+            self._drop(node_id)
         for node_id in over:
             with self._catalog.write() as connection:
                 notified += self.end(connection, node_id)
@@ -201,7 +233,8 @@ class Leases:
             self._listeners.notify(session_id)
         # Another process may have queued a task for a node that talks to this one.
         for node_id in waited_for & self._heard.keys():
-            self._listeners.notify(node_id)
+            self._listeners.notify_here(node_id)
+        self._questions.look()
 
     def begin(self) -> None:
         """Look now and then from now on; again is allowed."""
@@ -226,32 +259,38 @@ class Leases:
             self._seen = {what: (state, since + seconds) for what, (state, since) in self._seen.items()}
 
     def _run(self) -> None:
+        since = self._clock()
         while True:
             pause = min(MOST_SECONDS_BETWEEN_LOOKS, self.seconds / 10)
-            awake = self._clock() + pause
             if self._stopped.wait(pause):
                 return
-            late = self._clock() - awake
+            late = self._clock() - since - pause
             if late > pause:
                 self.forgive(late)
-            try:
-                self.look()
-            except Exception:
-                if not self._stopped.is_set():
-                    logger.warning("can't look after the nodes, and will try again", exc_info=True)
+            since = self.look_once(since)
+
+    def look_once(self, since: float) -> float:
+        """Look, and if that fails have the time since the last look count for nothing; return when that was over."""
+        try:
+            self.look()
+        except Exception:
+            self.forgive(self._clock() - since)
+            if not self._stopped.is_set():
+                logger.warning("can't look after the nodes, and will try again", exc_info=True)
+        return self._clock()
 
     def _found(self, connection: Connection, node_id: str) -> Holder | None:
         row = leases.find(connection, node_id)
         if row is not None:
             return Holder(row.host, row.pid, self._left(row)) if row.account else None
         known = self._heard.get(node_id)
-        return None if known is None else Holder(known.host, known.pid, known.when + self.seconds - self._clock())
+        if known is None or node_id in self._written:  # it had a row, and has left or was ended elsewhere
+            return None
+        return Holder(known.host, known.pid, known.when + self.seconds - self._clock())
 
-    def _owner(self, node_id: str) -> str | None:
-        """Return the account of a node that is in the catalog; "" for a node of the data folder itself."""
+    def _row(self, node_id: str) -> Row[Any] | None:
         with self._catalog.read() as connection:
-            row = leases.find(connection, node_id)
-        return None if row is None else str(row.account)
+            return leases.find(connection, node_id)
 
     def _record(self) -> None:
         """Write the rows of nodes that were heard of for the first time."""
@@ -277,7 +316,7 @@ class Leases:
 
     def _renew(self) -> None:
         now = self._clock()
-        if now - self._renewed < self.seconds / 3:
+        if now - self._renewed < self.seconds / RENEWALS:
             return
         # Those that were heard of since the last time: a row that is not renewed is what ends a lease elsewhere.
         heard = [node_id for node_id, heard in list(self._heard.items()) if heard.when >= self._renewed]
@@ -333,7 +372,7 @@ class Leases:
 
     def _drop(self, node_id: str) -> None:
         with self._guard:
-            for known in (self._heard, self._written, self._seen):
+            for known in (self._heard, self._written, self._seen, self._unnamed):
                 known.pop(node_id, None)
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from sqlalchemy import Connection
@@ -31,6 +31,7 @@ from . import resuming
 from .contextstore import CatalogContextStore
 from .leases import LEASE_SECONDS, Leases
 from .nodes import Node
+from .peers import Peers
 from .places import Places
 from .processes import ServiceProcess
 from .questions import Questions
@@ -47,6 +48,8 @@ GRACE = 2.0
 STOP_TIMEOUT = 3.0
 SECONDS_BETWEEN_CHECKS = 0.5
 CLOSED = "interrupted: the service was closed before it was done"
+LEFT = "left"
+"""What processes listen to, to know that there are tasks which only those of one data folder can run."""
 LOST = "interrupted: it was queued, and never begun"
 
 
@@ -73,9 +76,11 @@ class Runtime:
         self._packs = places.packs
         self._stores: dict[str, CatalogContextStore] = {}
         self.listeners = Listeners()
-        self.leases = Leases(places.catalog, self.listeners, seconds=lease)
+        self.listeners.add(LEFT, self._look_for_left)
+        self._peers = Peers(places.catalog, self.listeners)
+        self.questions = Questions(places.catalog, self.listeners)
+        self.leases = Leases(places.catalog, self.listeners, self.questions, seconds=lease)
         self.care = Care(places.catalog, self._packs, places.folder.locks, self._is_alone)
-        self.questions = Questions(self.listeners)
         self.staging = Staging(places.folder.staged)
         self.direct = places.direct
         self.signer = places.signer
@@ -131,6 +136,7 @@ class Runtime:
                     with runtime._queueing:
                         runtime._take_over()
                     runtime.leases.begin()
+                runtime._peers.begin()
                 if isinstance(node, ServiceProcess):
                     node.begin(partial(runtime.end_lost_tasks, now=True))
             except CatalogError as error:
@@ -154,8 +160,10 @@ class Runtime:
             for queued in queue.added:
                 if queued.task.node_id == self.node.id:
                     self._begin(queued)
-                else:
+                elif queued.task.node_id:
                     self.listeners.notify(queued.task.node_id)
+                else:
+                    self.listeners.tell(LEFT)
 
     def check_open(self) -> None:
         """Check that the runtime can be used.
@@ -204,9 +212,14 @@ class Runtime:
             finally:
                 self._queueing.release()
 
-    def runs(self, node_id: str) -> bool:
-        """Whether the end of a node's tasks is noticed in this process, where everyone who waits is notified."""
-        return node_id == self.node.id or node_id in self.leases
+    def _look_for_left(self) -> None:
+        if not self.closed:
+            with suppress(CatalogError):
+                self.end_lost_tasks(now=True)
+
+    def notices(self, node_id: str) -> bool:
+        """Whether who waits in this process is notified of the end of a node's tasks."""
+        return self.catalog.shared or node_id == self.node.id or node_id in self.leases
 
     def _is_alone(self) -> bool:
         """Whether nobody, here or elsewhere, can be storing content that no revision refers to yet."""
@@ -254,6 +267,7 @@ class Runtime:
                 logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
             self._live.clear()
             self.listeners.notify_all()
+            self._peers.close()
             self._places.close()
 
     def _settle(self, connection: Connection) -> None:

@@ -7,10 +7,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .questions import Asked
 
 __all__ = ["Listeners", "Watch"]
 
@@ -18,9 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class Listeners:
-    """Who wants to know when a task of a session ends."""
+    """Who wants to know when a task of a session ends, or something else by its id has news.
+
+    Attributes:
+        tell: called with the id of what has news here, for those who listen in other processes.
+    """
 
     def __init__(self) -> None:
+        self.tell: Callable[[str], None] = lambda _: None
         self._lock = threading.Lock()
         self._by_session: dict[str, list[Callable[[], None]]] = {}
 
@@ -41,14 +42,24 @@ class Listeners:
 
         return remove
 
+    def newest(self) -> dict[str, object]:
+        """Return who was last to begin to listen, by what is listened to."""
+        with self._lock:
+            return {session_id: entries[-1] for session_id, entries in self._by_session.items()}
+
     def notify(self, session_id: str) -> None:
-        """Notify those that listen to a session."""
+        """Notify those that listen to a session, here and elsewhere."""
+        self.notify_here(session_id)
+        self.tell(session_id)
+
+    def notify_here(self, session_id: str) -> None:
+        """Notify those that listen to a session in this process."""
         with self._lock:
             entries = list(self._by_session.get(session_id, ()))
         _call(entries)
 
     def notify_all(self) -> None:
-        """Notify everyone, since nothing more will happen."""
+        """Notify everyone: nothing more will happen, or anything may have."""
         with self._lock:
             entries = [entry for group in self._by_session.values() for entry in group]
         _call(entries)
@@ -65,14 +76,14 @@ class Watch:
         ready: tells whether the answer is worth giving now; never raises.
         subscribe: calls the given function, from a worker thread, whenever a task of the session ends, until the
             function that it gives back is called.
-        asked: the question to a node that is asked meanwhile, if that is what is waited for.
+        asked: the id of the question to a node whose answer is waited for; "" if it is not that.
     """
 
     timeout: float
     poll: float | None
     ready: Callable[[], bool]
     subscribe: Callable[[Callable[[], None]], Callable[[], None]]
-    asked: Asked | None = None
+    asked: str = ""
 
 
 def _call(entries: list[Callable[[], None]]) -> None:

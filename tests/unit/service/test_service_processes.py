@@ -9,13 +9,16 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ctxmgr.service import ContextService
+from ctxmgr.service.tasks.peers import Peers
 from tests.support.keeping import Elsewhere
-from tests.unit.service.servicedoor import Door, binding, busy, encoded, fill
+from tests.support.servers import Database
+from tests.unit.service.servicedoor import PATIENCE, Door, binding, busy, encoded, fill
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +31,9 @@ def doors(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[tuple[Door, Door]]:
         service.close()
 
 
-def test_a_task_of_another_process_is_seen_to_its_end(doors: tuple[Door, Door], tmp_path: Path) -> None:
+def test_a_task_of_another_process_is_seen_to_its_end(
+    doors: tuple[Door, Door], tmp_path: Path, elsewhere: Elsewhere
+) -> None:
     here, there = doors
     fill(tmp_path / "one", {"a": "a"})
     session = here.session(binding(here.context()), Root=str(tmp_path / "one"))
@@ -36,7 +41,7 @@ def test_a_task_of_another_process_is_seen_to_its_end(doors: tuple[Door, Door], 
         ids = there.data("SyncContext", SessionId=session)["TaskIds"]
         watch = here.service.watch("GetContextInfo", encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 10_000}))
         assert watch is not None
-        assert watch.poll is not None
+        assert (watch.poll is None) == bool(elsewhere)
         assert not watch.ready()
     assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
 
@@ -51,6 +56,42 @@ def test_a_watch_of_tasks_that_run_here_needs_no_polling(doors: tuple[Door, Door
         assert watch is not None
         assert (watch.poll, watch.timeout, watch.ready()) == (None, 60.0, False)
     assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
+
+
+@pytest.fixture
+def apart(tmp_path: Path, database: Database, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Door]]:
+    """Services of data folders of their own over one catalog and one store, which only learn what they are told."""
+    monkeypatch.setattr(Peers, "look", lambda _: None)
+    with ExitStack() as stack:
+        doors = []
+        for name in ("one", "two"):
+            service = ContextService.open(tmp_path / name, lease=600, catalog=database.url, store=bucket)
+            stack.callback(service.close)
+            doors.append(Door(service))
+        yield doors
+
+
+def test_who_waits_at_one_service_is_told_when_a_task_ends_at_another(apart: list[Door], tmp_path: Path) -> None:
+    here, there = apart
+    session = here.session(binding(here.context()))
+    fill(here.root(session), {"a": "a"})
+    with busy(here, here.root(session)):
+        ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+        asked = encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 60_000})
+        watch = there.service.watch("GetContextInfo", asked)
+        assert watch is not None
+        told = threading.Semaphore(0)
+        watch.subscribe(told.release)
+        assert not watch.ready()
+    while not watch.ready():
+        assert told.acquire(timeout=PATIENCE)
+
+
+def test_a_sync_asked_of_one_service_runs_at_once_at_another_that_has_the_directory(apart: list[Door]) -> None:
+    here, there = apart
+    session = here.session(binding(here.context()))
+    fill(here.root(session), {"a": "a"})
+    assert [task["status"] for task in there.sync(session)] == ["Success"]
 
 
 def test_two_processes_sync_one_directory_in_turn(doors: tuple[Door, Door], tmp_path: Path) -> None:

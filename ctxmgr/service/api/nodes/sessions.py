@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection, Row
+from msgspec import structs
+from sqlalchemy import Connection
 
 from ctxmgr import nodewire
 from ctxmgr.engine.policy.values import plain_text
@@ -51,7 +49,7 @@ def attach(runtime: Runtime, account: str, message: nodewire.Attach) -> nodewire
     ended: list[str] = []
     with runtime.queueing() as queue:
         session = sessions.hold_live(queue.connection, account, message.session)
-        runtime.leases.record(queue.connection, message.node)
+        runtime.leases.record(queue.connection, account, message.node, message.host, message.pid)
         if session.node_id != message.node:
             if session.status == sessions.DELETING:
                 raise ServiceError(
@@ -119,12 +117,12 @@ def leave(runtime: Runtime, account: str, message: nodewire.Leave) -> nodewire.D
 def answer(runtime: Runtime, account: str, message: nodewire.QuestionAnswer) -> nodewire.Done:
     """Pass on what a node answers to a question."""
     runtime.leases.check(account, message.node)
-    told: Sequence[nodewire.PlannedPart] | ServiceError
     if message.code:
-        told = ServiceError(message.code[:100], plain_text("message", message.message)[:MAX_MESSAGE])
+        text = plain_text("message", message.message)[:MAX_MESSAGE]
+        message = structs.replace(message, code=message.code[:100], message=text, data=b"")
     else:
-        told = nodewire.unpack(message.data, list[nodewire.PlannedPart])
-    runtime.questions.answer(message.node, message.question, told)
+        nodewire.unpack(message.data, list[nodewire.PlannedPart])
+    runtime.questions.answer(message)
     return nodewire.Done()
 
 
@@ -159,18 +157,15 @@ def _why_gone(connection: Connection, account: str, session_id: str) -> str:
 def _end_given_up(runtime: Runtime, message: nodewire.Take) -> None:
     """Fail what is said to run at a node, and what the node knows nothing of: its start was answered to nobody."""
     with runtime.catalog.read() as connection:
-        given_up = _given_up(tasks.unfinished_rows(connection, message.node), message)
+        rows = tasks.unfinished_rows(connection, message.node)
+    unnamed = {row.id for row in rows if row.status == tasks.RUNNING}.difference(message.running)
+    given_up = runtime.leases.given_up(message.node, unnamed)
     if not given_up:
         return
     with runtime.catalog.write() as connection:
-        ended = tasks.fail_running_of(connection, message.node, GIVEN_UP, but=message.running)
+        ended = tasks.fail_running_of(connection, message.node, GIVEN_UP, only=given_up)
     for session_id in ended:
         runtime.listeners.notify(session_id)
-
-
-def _given_up(rows: Sequence[Row[Any]], message: nodewire.Take) -> bool:
-    running = set(message.running)
-    return any(row.status == tasks.RUNNING and row.id not in running for row in rows)
 
 
 def _check_free(runtime: Runtime, connection: Connection, session: sessions.SessionRow) -> None:

@@ -118,6 +118,9 @@ def commit(runtime: Runtime, account: str, message: nodewire.Commit) -> nodewire
             blocks.check(runtime.store(account).content)
         with runtime.catalog.write() as connection:
             sessions.hold(connection, [row.session_id])
+            if message.again and _is_done(connection, _own(connection, account, message.node, message.task), message):
+                # Another process was about to make it when this one looked.
+                return nodewire.Done()
             if blocks is not None:
                 _write(connection, row, blocks, message.head)
             task = replace(tasks.task_of(row), conflicts=conflicts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,7 +13,9 @@ from ctxmgr.engine.policy.policy import read_policy
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import contexts, leases, sessions, tasks
 from ctxmgr.service.catalog.database import Catalog
+from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.tasks.leases import Leases
+from ctxmgr.service.tasks.questions import Questions
 from ctxmgr.service.tasks.watch import Listeners
 
 ACCOUNT = "local"
@@ -35,13 +38,14 @@ class World:
         self.catalog = Catalog.open(folder / "catalog.db")
         self.clock = Clock()
         self.listeners = Listeners()
+        self.questions = Questions(self.catalog, self.listeners)
         self.notified: list[str] = []
         self.leases = self.process()
         with self.catalog.write() as connection:
             self.context = str(contexts.create(connection, ACCOUNT, "project").id)
 
     def process(self) -> Leases:
-        made = Leases(self.catalog, self.listeners, seconds=30.0, clock=self.clock)
+        made = Leases(self.catalog, self.listeners, self.questions, seconds=30.0, clock=self.clock)
         made.begin = lambda: None  # type: ignore[method-assign] # the tests look themselves
         return made
 
@@ -335,3 +339,95 @@ def test_a_hundred_nodes_are_renewed_by_one_write(world: World) -> None:
     world.catalog.write = counted  # type: ignore[method-assign, assignment]
     world.leases.look()
     assert writes == 1
+
+
+def test_a_node_that_left_at_another_process_is_not_known_there_any_more(world: World) -> None:
+    another = world.process()
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.later(0)
+    another.check(ACCOUNT, NODE)
+    with world.catalog.write() as connection:
+        another.leave(connection, ACCOUNT, NODE)
+        assert world.leases.holder(connection, NODE) is None
+    world.later(0)
+    assert NODE not in world.leases
+    with world.catalog.read() as connection:
+        assert leases.find(connection, NODE) is None
+
+
+def test_who_only_heard_of_a_node_does_not_bring_it_back_when_it_has_left(world: World) -> None:
+    another = world.process()
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.later(0)
+    another.check(ACCOUNT, NODE)
+    with world.catalog.write() as connection:
+        world.leases.leave(connection, ACCOUNT, NODE)
+    another.look()
+    with world.catalog.read() as connection:
+        assert leases.find(connection, NODE) is None
+
+
+def test_a_node_that_was_ended_elsewhere_is_known_again_when_it_is_heard_again(world: World) -> None:
+    another = world.process()
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.session()
+    world.later(0)
+    world.later(0, another)
+    world.later(31, another)
+    world.later(0)
+    with world.catalog.read() as connection:
+        assert world.leases.holder(connection, NODE) is None
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.later(0)
+    world.later(29, another)
+    with world.catalog.read() as connection:
+        assert another.holder(connection, NODE) is not None
+
+
+def test_the_lease_of_a_node_holds_though_each_call_comes_to_another_process(world: World) -> None:
+    processes = [world.leases, world.process(), world.process()]
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.session()
+    task = world.task()
+    world.later(0, *processes)
+    # The longest that a node is silent is a third of a lease; and who hears it may be killed before it has renewed.
+    for number in range(30):
+        processes[number % 3].check(ACCOUNT, NODE)
+        world.later(5, *processes)
+        world.later(5, *processes)
+        processes[number % 3] = world.process()
+        assert world.told(task)[0] == "Running"
+
+
+def test_time_in_which_the_catalog_was_away_counts_for_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    another = world.process()
+    another.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.session()
+    task = world.task()
+    world.later(0, another, world.leases)
+    since = world.clock.now
+    with monkeypatch.context() as away:
+        away.setattr(world.catalog, "read", unreachable)
+        for _ in range(60):
+            world.clock.now += 1
+            since = world.leases.look_once(since)
+    world.clock.now += 1
+    world.leases.look_once(since)
+    assert world.told(task)[0] == "Running"
+    world.later(31)
+    assert world.told(task)[0] == "Failed"
+
+
+def unreachable() -> NoReturn:
+    raise CatalogError("ServiceUnavailable.NoCatalog", "no")
+
+
+def test_another_process_is_not_asked_for_what_this_one_has_to_do(world: World) -> None:
+    told: list[str] = []
+    world.listeners.tell = told.append
+    world.leases.hear(ACCOUNT, NODE, "sandbox", 42)
+    world.session()
+    world.listeners.add(NODE, lambda: world.notified.append(NODE))
+    world.task(begun=False)
+    world.later(0)
+    assert (world.notified, told) == ([NODE], [])
