@@ -25,6 +25,7 @@ BUSY_TIMEOUT_MS = 30_000
 _OUTLIVING_SESSIONS = frozenset(
     table.name for table in (contexts, revisions, files, packs, retired_packs, chunks, lifecycles, keys)
 )
+_TIMES: Final = frozenset([contexts.c.used_ms.name, contexts.c.uploaded_ms.name])
 _REFUSED: Final = "not authorized"
 _WRITES: Final = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
 _DAMAGED: Final = ("malformed", "not a database", "no such table", "no such column")
@@ -131,10 +132,10 @@ def _open_engine(path: Path) -> Engine:
 
 
 def _refuse_writes(engine: Engine, tables: frozenset[str]) -> None:
-    """Let no connection change tables from now on, but for the times at which something was used."""
+    """Let no connection change tables from now on, but for the times at which something was used or uploaded."""
 
     def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
-        refused = action in _WRITES and table in tables and column != "used_ms"
+        refused = action in _WRITES and table in tables and column not in _TIMES
         return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
 
     @event.listens_for(engine, "connect")
