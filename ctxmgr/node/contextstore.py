@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ __all__ = ["HttpContextStore"]
 _ROUNDS: Final = 5
 _REVISION_GONE: Final = "InvalidRevision.NotFound"
 _NO_SUCH_CALL: Final = "InvalidPath.NotFound"
+_ENTRIES: Final = Annotated[list[tuple[bytes, Entry | None]], msgspec.Meta(max_length=nodewire.ACCEPTED_PATHS)]
 
 _Message = TypeVar("_Message", bound=nodewire.Message)
 
@@ -170,7 +171,7 @@ def _apply(page: nodewire.ChangesPage, rows: list[dict[bytes, Entry]]) -> None:
 
 def _entries(packed: bytes) -> list[tuple[bytes, Entry | None]]:
     try:
-        found: list[tuple[bytes, Entry | None]] = nodewire.unpack(packed, list[tuple[bytes, Entry | None]])
+        found: list[tuple[bytes, Entry | None]] = nodewire.unpack(packed, _ENTRIES)
     except nodewire.Garbled as error:
         raise _unfit(str(error)) from error
     return found

@@ -47,10 +47,13 @@ def answer_to(question: nodewire.Question, root: str | None, syncs: Syncs, node_
         if root is None:
             problem = f"the process that the service asked does not have the directory of {question.session}"
             raise ServiceError("InvalidMcpSession.NotHere", problem)
-        data = nodewire.pack([_planned(question, part, root, syncs) for part in question.parts])
+        planned = [_planned(question, part, root, syncs) for part in question.parts]
+        try:
+            data = nodewire.pack(planned, most=nodewire.MAX_PLAN)
+        except nodewire.Garbled as error:
+            raise _too_large() from error
         if len(data) + _REST > nodewire.MAX_BODY:
-            problem = "the plan names more paths than can be told: sync, or ask for a part of the directory"
-            raise ServiceError("InvalidPlan.TooLarge", problem)
+            raise _too_large()
     except TaskInterrupted:
         raise
     except ServiceError as error:
@@ -62,6 +65,11 @@ def answer_to(question: nodewire.Question, root: str | None, syncs: Syncs, node_
             _log.info("a plan that was asked for failed", exc_info=True)
         return nodewire.QuestionAnswer(node_id, question.id, "InternalError", f"the plan failed: {reason(error)}")
     return nodewire.QuestionAnswer(node_id, question.id, data=data)
+
+
+def _too_large() -> ServiceError:
+    problem = "the plan names more paths than can be told: sync, or ask for a part of the directory"
+    return ServiceError("InvalidPlan.TooLarge", problem)
 
 
 def _planned(question: nodewire.Question, part: nodewire.PlanPart, root: str, syncs: Syncs) -> nodewire.PlannedPart:

@@ -6,8 +6,9 @@ answered with raw bytes). Every refusal is the JSON envelope of the actions with
 below. Every call may be sent twice; those that change something once carry ``again``, true for a re-send whose first
 answer was lost. A field that a side does not know is ignored, one that it misses has its default.
 
-Fields of ``bytes`` that hold lists are `pack`ed: zstd of msgpack, and the receiver bounds what comes out. A body has at
-most `MAX_BODY` bytes; what is larger is sent before, in pieces, by ``stage``, and then named by its BLAKE3-256.
+Fields of ``bytes`` that hold lists are `pack`ed: zstd of msgpack, and the receiver bounds what comes out, in bytes and
+in paths. A body has at most `MAX_BODY` bytes; what is larger is sent before, in pieces, by ``stage``, and then named by
+its BLAKE3-256.
 
 Imported by what answers nodes in ``service`` and by ``node``; imports the engine's entries.
 """
@@ -33,6 +34,7 @@ from .content import (
 from .contexts import Changes, ChangesPage, EntriesPage, Held, Key, KeyOf, Truth, Unchanged, Uploaded
 from .limits import (
     ACCEPTED_BLOCK,
+    ACCEPTED_PATHS,
     CONTENT,
     CONTENT_TYPE,
     DAMAGED,
@@ -41,7 +43,9 @@ from .limits import (
     MAX_DIGESTS,
     MAX_PACKED,
     MAX_PACKS,
+    MAX_PARTS,
     MAX_PLACES,
+    MAX_PLAN,
     MAX_URLS,
     NODE_CONFLICT,
     PIECE_BYTES,
@@ -58,6 +62,7 @@ from .sessions import (
     Leave,
     PlannedChange,
     PlannedPart,
+    PlannedParts,
     PlanPart,
     Question,
     QuestionAnswer,
@@ -79,8 +84,11 @@ __all__ = [
     "MAX_PLACES",
     "MAX_PACKED",
     "MAX_PACKS",
+    "MAX_PARTS",
+    "MAX_PLAN",
     "MAX_URLS",
     "ACCEPTED_BLOCK",
+    "ACCEPTED_PATHS",
     "HEAD_MOVED",
     "TASK_INTERRUPTED",
     "NODE_CONFLICT",
@@ -101,6 +109,7 @@ __all__ = [
     "Leave",
     "PlannedChange",
     "PlannedPart",
+    "PlannedParts",
     "QuestionAnswer",
     "Start",
     "Report",

@@ -6,6 +6,7 @@ from typing import Final
 
 __all__ = [
     "ACCEPTED_BLOCK",
+    "ACCEPTED_PATHS",
     "CONTENT",
     "CONTENT_TYPE",
     "DAMAGED",
@@ -14,7 +15,9 @@ __all__ = [
     "MAX_DIGESTS",
     "MAX_PACKED",
     "MAX_PACKS",
+    "MAX_PARTS",
     "MAX_PLACES",
+    "MAX_PLAN",
     "MAX_URLS",
     "NODE_CONFLICT",
     "PIECE_BYTES",
@@ -44,6 +47,12 @@ MAX_PACKED: Final = 64 << 20
 """Bytes that come out of one packed field at most: a page of entries is about 4 MiB, and one entry may be larger."""
 ACCEPTED_BLOCK: Final = 64 << 20
 """Bytes of one block of a commit's changes; writers keep them at some thousand paths or 1 MiB."""
+ACCEPTED_PATHS: Final = 100_000
+"""Paths in one block or page: each takes many times the memory of the few bytes that may stand for it."""
+MAX_PLAN: Final = 16 << 20
+"""Bytes that come out of the plan in an answer."""
+MAX_PARTS: Final = 1_000
+"""Bindings that one question is about."""
 
 HEAD_MOVED: Final = "Head.Moved"
 TASK_INTERRUPTED: Final = "Task.Interrupted"

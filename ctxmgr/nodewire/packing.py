@@ -58,9 +58,19 @@ def decode(data: bytes, kind: type[_T]) -> _T:
         raise Garbled(f"this is no message of the kind {getattr(kind, '__name__', kind)}: {error}") from error
 
 
-def pack(content: Any) -> bytes:
-    """Return zstd of msgpack."""
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(_encoder.encode(content))
+def pack(content: Any, *, most: int = MAX_PACKED) -> bytes:
+    """Return zstd of msgpack.
+
+    Args:
+        most: bytes that the receiver lets come out.
+
+    Raises:
+        Garbled: it has more.
+    """
+    data = _encoder.encode(content)
+    if len(data) > most:
+        raise Garbled(f"{len(data)} bytes are to be packed, and the receiver takes at most {most}")
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(data)
 
 
 def unpack(data: bytes, kind: Any, *, most: int = MAX_PACKED) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from .limits import MAX_PARTS
 from .message import Message
 
 __all__ = [
@@ -14,6 +17,7 @@ __all__ = [
     "PlanPart",
     "PlannedChange",
     "PlannedPart",
+    "PlannedParts",
     "Question",
     "QuestionAnswer",
     "Take",
@@ -169,6 +173,10 @@ class PlannedPart(Message):
     conflicts: str = "[]"
     excluded: str = "[]"
     refusal: str = ""
+
+
+PlannedParts = Annotated[list[PlannedPart], msgspec.Meta(max_length=MAX_PARTS)]
+"""What an answer to a question packs."""
 
 
 class QuestionAnswer(Message):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
 
 from ctxmgr.engine.manifest.entries import Entry
 
+from .limits import ACCEPTED_PATHS
 from .message import Message, Number
 
 __all__ = [
@@ -18,6 +21,8 @@ __all__ = [
     "RowBlock",
     "Start",
 ]
+
+_FEW: Final = msgspec.Meta(max_length=ACCEPTED_PATHS)
 
 
 class Start(Message):
@@ -86,9 +91,9 @@ class RowBlock(Message):
 
     change: int
     mount: str
-    put: list[tuple[bytes, Entry]] = msgspec.field(default_factory=list)
-    drop: list[bytes] = msgspec.field(default_factory=list)
-    current: list[bytes] = msgspec.field(default_factory=list)
+    put: Annotated[list[tuple[bytes, Entry]], _FEW] = msgspec.field(default_factory=list)
+    drop: Annotated[list[bytes], _FEW] = msgspec.field(default_factory=list)
+    current: Annotated[list[bytes], _FEW] = msgspec.field(default_factory=list)
     note: str = ""
     workspace: str = ""
 

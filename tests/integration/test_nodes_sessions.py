@@ -243,8 +243,11 @@ class TestPlan:
 
     def test_an_answer_that_is_none_is_refused(self, node: SpeakingNode, asker: Asker, session: str) -> None:
         waiting, question = self.asked(asker, node, session)
-        garbled = nodewire.QuestionAnswer(node.id, question.id, data=b"garbage")
-        assert refused(node, garbled).code == "InvalidMessage.Malformed"
+        many = nodewire.pack([self.PLANNED] * (nodewire.MAX_PARTS + 1))
+        large = nodewire.pack([b"x" * nodewire.MAX_PLAN])
+        for data in (b"garbage", many, large):
+            garbled = nodewire.QuestionAnswer(node.id, question.id, data=data)
+            assert refused(node, garbled).code == "InvalidMessage.Malformed"
         node.do(nodewire.QuestionAnswer(node.id, question.id, data=nodewire.pack([self.PLANNED] * 2)))
         assert waiting.answer()["Code"] == "Node.Malformed"
 

@@ -12,7 +12,19 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, FILE, Entry
 from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.engine.sync.conflicts import Conflicts, MergeConflict
 from ctxmgr.engine.sync.task import Outcome, Progress, Task
-from ctxmgr.nodewire import CALLS, Garbled, Take, Taken, decode, encode, pack, pack_blocks, read_blocks, unpack
+from ctxmgr.nodewire import (
+    ACCEPTED_PATHS,
+    CALLS,
+    Garbled,
+    Take,
+    Taken,
+    decode,
+    encode,
+    pack,
+    pack_blocks,
+    read_blocks,
+    unpack,
+)
 from ctxmgr.nodewire.objects import blocks_of, outcome_message, outcome_of, task_message, task_of
 
 A = Entry(FILE, 0o644, 2, 3, b"a" * 32, (b"a" * 32,))
@@ -48,6 +60,10 @@ class TestPacking:
     def test_what_is_packed_is_read_back(self) -> None:
         entries = [(b"\xff", A), (b"gone", None)]
         assert unpack(pack(entries), list[tuple[bytes, Entry | None]]) == entries
+
+    def test_more_than_the_receiver_takes_is_not_packed(self) -> None:
+        with pytest.raises(Garbled, match="at most 10"):
+            pack(b"x" * 10, most=10)
 
     def test_more_than_the_bound_is_refused_without_being_held(self) -> None:
         bomb = zstandard.ZstdCompressor().compress(bytes(200 << 20))
@@ -98,6 +114,15 @@ class TestBlocks:
         data = b"".join(pack_blocks(blocks_of(self.changes())))
         with pytest.raises(Garbled, match="larger than they may be"):
             list(read_blocks(BytesIO(data), most=100_000))
+
+    def test_more_paths_than_memory_has_room_for_are_refused_before_they_are_read(self) -> None:
+        count = ACCEPTED_PATHS + 1
+        lists: dict[str, list[object]] = {"put": [(b"", Entry("", 0))], "drop": [b""], "current": [b""]}
+        for name, items in lists.items():
+            block = msgspec.msgpack.encode({"change": 0, "mount": "/", name: count * items})
+            data = zstandard.compress(len(block).to_bytes(4, "little") + block)
+            with pytest.raises(Garbled, match=rf"length <= {ACCEPTED_PATHS}.*{name}"):
+                list(read_blocks(BytesIO(data), most=1 << 30))
 
     def test_what_is_cut_off_is_refused(self) -> None:
         data = b"".join(pack_blocks(blocks_of(self.changes())))

@@ -84,7 +84,7 @@ class Questions:
         answer = nodewire.decode(told, nodewire.QuestionAnswer)
         if answer.code:
             raise ServiceError(answer.code, answer.message)
-        parts: Sequence[PlannedPart] = nodewire.unpack(answer.data, list[PlannedPart])
+        parts: Sequence[PlannedPart] = nodewire.unpack(answer.data, nodewire.PlannedParts)
         return parts
 
     def look(self) -> None:

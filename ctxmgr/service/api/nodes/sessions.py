@@ -121,7 +121,7 @@ def answer(runtime: Runtime, account: str, message: nodewire.QuestionAnswer) -> 
         text = plain_text("message", message.message)[:MAX_MESSAGE]
         message = structs.replace(message, code=message.code[:100], message=text, data=b"")
     else:
-        nodewire.unpack(message.data, list[nodewire.PlannedPart])
+        nodewire.unpack(message.data, nodewire.PlannedParts, most=nodewire.MAX_PLAN)
     runtime.questions.answer(message)
     return nodewire.Done()
 
