@@ -70,6 +70,9 @@ class Direct:
             except ServiceError as error:
                 if error.code != _NOT_UPLOADED:
                     raise
+                if attempt == _ATTEMPTS:
+                    # Whatever it is that answers there keeps nothing.
+                    self._close(error)
             else:
                 return True
         return False
@@ -145,6 +148,9 @@ class Direct:
             passing = error.received and not isinstance(error, RequestTimeout)
         if passing and attempt < _ATTEMPTS:
             return
+        self._close(error)
+
+    def _close(self, error: Exception) -> None:
         self._closed_until = time.monotonic() + AWAY_SECONDS
         if not self._told:
             self._told = True

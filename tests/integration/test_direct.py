@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,7 @@ from ctxmgr.service.storage.objectstore import open_store
 from ctxmgr.testing import Faults, Service
 from tests.support.forward import forward
 from tests.support.scripted import PATIENCE, Answer, Dropped, Raw, Recorded, ScriptedServer
-from tests.support.servers import SeaweedServer
+from tests.support.servers import Database, SeaweedServer
 
 from .asking import Asker
 from .nodeasking import SpeakingNode, one_pack, refused
@@ -158,9 +159,8 @@ class TestWay:
         wrong: Answer,
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        if wrong != Raw(b"<html>", 200):  # which a PUT may be answered with
-            front.script("PUT", wrong)
-        front.script("GET", wrong)
+        for method in ("PUT", "GET"):
+            front.script(method, wrong)
         up_and_down(ctxmgr_service, tmp_path)
         assert front.asked("PUT")
         assert moved(caplog) >= SIZE
@@ -224,6 +224,28 @@ class TestWay:
                 proven = nodewire.StorePack(one_pack(b"other").name, 7, proof=b"x" * 32)
                 assert refused(node, proven).code == "InvalidStage.NotFound"
         service.close()
+
+
+def test_what_one_server_gave_the_url_for_another_takes(
+    tmp_path: Path, database: Database, bucket: str, seaweed_server: SeaweedServer
+) -> None:
+    pack = one_pack(b"content")
+    with ExitStack() as stack:
+        nodes = []
+        for name in ("one", "two"):
+            service = ContextService.open(
+                tmp_path / name,
+                catalog=database.url,
+                store=bucket,
+                store_endpoint=seaweed_server.environment["AWS_ENDPOINT_URL"],
+            )
+            stack.callback(service.close)
+            server = stack.enter_context(HttpServer(service))
+            _, key = service.keys.create(name, "local")
+            nodes.append(SpeakingNode(stack.enter_context(Asker(server.address, key))))
+        one, two = nodes
+        two.do(uploaded(one, pack))
+        assert requests.get(urls(one, pack)[pack.name], timeout=PATIENCE).content == pack.data
 
 
 class TestUrls:

@@ -128,7 +128,10 @@ def test_a_pack_that_did_not_arrive_whole_is_sent_again_and_then_goes_through_th
         return refusing("InvalidStage.NotFound")
 
     store = Store(answer=answer)
-    assert not over(store).put(PACK)
+    way = over(store)
+    assert not way.put(PACK)
+    assert len(store.sent) == 2
+    assert not way.put(PACK)
     assert len(store.sent) == 2
 
 
