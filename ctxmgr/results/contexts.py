@@ -66,7 +66,7 @@ class Revision:
         current: whether it is the context's latest.
         workspace: names the directory and its binding that were uploaded; the same for all uploads of the same.
         directory: where that directory is, while its session is known.
-        host: the machine that ran the task, while its process is known.
+        host: the machine that ran the task, if one did.
         added, changed, deleted: files and links that it added, changed and deleted; told by ``history``.
         bytes: of the files that it added and changed; told by ``history``.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -13,6 +14,7 @@ from ctxmgr.cli.moments import moment_of
 from tests.cli.commandline import Command, Terminal, tree
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+HOST = re.escape(gethostname())
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=timezone.utc)
 
 
@@ -30,14 +32,15 @@ def edited(command: Command, workspace: Path) -> Path:
 class TestHistory:
     def test_each_revision_is_a_line_latest_first(self, command: Command, edited: Path) -> None:
         second, first = command("history", "project").succeeded().splitlines()
-        assert re.fullmatch(rf"2  {ISO}  \+1  ~1  -1     12 B  upload  {edited}", second)
-        assert re.fullmatch(rf"1  {ISO}  \+2  ~0  -0  12.3 kB  upload  {edited}", first)
+        assert re.fullmatch(rf"2  {ISO}  \+1  ~1  -1     12 B  upload  {HOST}:{edited}", second)
+        assert re.fullmatch(rf"1  {ISO}  \+2  ~0  -0  12.3 kB  upload  {HOST}:{edited}", first)
 
     def test_as_json_it_is_a_list(self, command: Command, edited: Path) -> None:
         document = command("history", "project", "--json").document
         latest = document["revisions"][0]
         assert (latest["revision"], latest["added"], latest["changed"], latest["deleted"]) == (2, 1, 1, 1)
         assert (latest["current"], latest["directory"], document["more"]) == (True, str(edited), False)
+        assert latest["host"] == gethostname()
 
     def test_what_is_left_out_is_told(self, command: Command, edited: Path) -> None:
         ended = command("history", "project", "--limit", "1")

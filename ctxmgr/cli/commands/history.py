@@ -38,7 +38,7 @@ def history(invocation: Invocation, name: str, limit: int) -> None:
     """List the revisions of a context, latest first.
 
     For each: its number, its time, the files and links it added, changed and deleted, the bytes it brought, what made
-    it, and the directory it came from. 'ctxmgr diff' names the files.
+    it, and the machine and directory it came from. 'ctxmgr diff' names the files.
     """
     invocation.facts |= {"context": name, "revisions": []}
     with existing_context(invocation, name) as (client, context):
@@ -70,7 +70,9 @@ def _revisions(client: Client, context: Context, limit: int) -> tuple[list[Revis
 
 
 def _row(each: Revision) -> tuple[str, ...]:
-    what = shown(each.note) + (f"  {shown(each.directory)}" if each.directory else "")
+    # As scp and rsync name a place.
+    place = ":".join(shown(part) for part in (each.host, each.directory) if part)
+    what = shown(each.note) + (f"  {place}" if place else "")
     counts = f"+{each.added}", f"~{each.changed}", f"-{each.deleted}"
     return str(each.number), each.create_time, *counts, size_of(each.bytes), what
 

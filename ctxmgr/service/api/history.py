@@ -141,7 +141,7 @@ def _described(row: Row[Any], head: int) -> dict[str, Any]:
         "Current": row.number == head,
         "Workspace": row.workspace,
         "Directory": joined(root, row.mount) if root else "",
-        "Host": row.host or "",
+        "Host": row.host,
     }
 
 

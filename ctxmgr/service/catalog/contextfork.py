@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, literal, null, or_, select, update
 
 from . import contexts
-from .clock import now_ms
 from .contentlock import share
-from .insertion import bulk_insert
+from .revisions import record
 from .schema import contexts as context_rows
-from .schema import files, revisions
+from .schema import files
 
 __all__ = ["fork"]
 
@@ -42,5 +41,5 @@ def fork(connection: Connection, account: str, source: Row[Any], name: str, revi
     connection.execute(insert(files).from_select([column.name for column in files.columns], copies))
     connection.execute(update(context_rows).where(context_rows.c.id == made.id).values(head=1))
     note = f"fork of revision {revision} of {source.name}"
-    bulk_insert(connection, revisions, [(made.id, 1, now_ms(), "", "", note, None)])
+    record(connection, made.id, 1, task_id="", note=note)
     return contexts.find(connection, account, made.id)

@@ -26,9 +26,8 @@ from ctxmgr.engine.sync.task import Outcome, Progress, Task
 from ctxmgr.errors import ServiceError
 
 from .clock import now_ms, timestamp
-from .insertion import bulk_insert
-from .revisions import head_of, held_head
-from .schema import contexts, files, nodes, revisions, sessions, tasks
+from .revisions import head_of, held_head, record
+from .schema import contexts, files, revisions, sessions, tasks
 from .tasks import CLEAR
 
 __all__ = ["check_revision", "go_back", "listed", "previous", "revision_at"]
@@ -92,13 +91,12 @@ def listed(connection: Connection, context_id: str, *, before: int | None, size:
     """Return a context's revisions, latest first: those before a number, at most so many.
 
     With each comes what is still known of who made it: ``root``, or ``node_root`` where another
-    process has it, and ``mount``: the directory that was synced; and ``host``, the machine.
+    process has it, and ``mount``: the directory that was synced.
     """
     rows = (
-        select(revisions, sessions.c.root, sessions.c.node_root, tasks.c.mount, nodes.c.host)
+        select(revisions, sessions.c.root, sessions.c.node_root, tasks.c.mount)
         .outerjoin(tasks, tasks.c.id == revisions.c.task_id)
         .outerjoin(sessions, sessions.c.id == tasks.c.session_id)
-        .outerjoin(nodes, nodes.c.id == tasks.c.node_id)
         .where(revisions.c.context_id == context_id, _KEPT)
     )
     if before is not None:
@@ -128,12 +126,11 @@ def go_back(connection: Connection, task: Task) -> Outcome:
     if not ended.paths and not brought.paths:
         return Outcome(head, nothing_to_sync=True, progress=done)
     gone = _volume(connection, later & files.c.path.not_in(select(files.c.path).where(lost)))
-    now = now_ms()
     connection.execute(update(files).where(later).values(rev_to=number))
     connection.execute(insert(files).from_select([column.name for column in files.columns], _copies(lost, number)))
-    connection.execute(update(contexts).where(contexts.c.id == task.context_id).values(head=number, used_ms=now))
+    connection.execute(update(contexts).where(contexts.c.id == task.context_id).values(head=number, used_ms=now_ms()))
     note = CLEAR if task.mode == CLEAR else f"restore of revision {task.revision}"
-    bulk_insert(connection, revisions, [(task.context_id, number, now, task.id, "", note, None)])
+    record(connection, task.context_id, number, task_id=task.id, note=note)
     return Outcome(number, files=brought.files, deleted=gone.paths, bytes=brought.bytes, progress=done)
 
 

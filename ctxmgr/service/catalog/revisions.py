@@ -19,7 +19,7 @@ from .clock import now_ms
 from .contentlock import share
 from .contexts import hold, missing
 from .insertion import bulk_insert
-from .schema import contexts, files, revisions
+from .schema import contexts, files, nodes, revisions, tasks
 
 __all__ = [
     "DIGEST",
@@ -44,6 +44,7 @@ DIGEST = 32
 """The bytes of a chunk's name."""
 _SEAL = 8
 _ENTRY = (files.c.kind, files.c.mode, files.c.mtime_ns, files.c.size, files.c.digest, files.c.chunks, files.c.target)
+_HOST = select(nodes.c.host).join(tasks, tasks.c.node_id == nodes.c.id).where(tasks.c.id == bindparam("task"))
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -207,8 +208,9 @@ def write(
 def record(
     connection: Connection, context_id: str, number: int, *, task_id: str, note: str, workspace: str = ""
 ) -> None:
-    """Record a revision whose rows were written."""
-    bulk_insert(connection, revisions, [(context_id, number, now_ms(), task_id, workspace, note, None)])
+    """Record a revision whose rows were written, with the machine that runs its task, if it has one."""
+    host = connection.execute(_HOST, {"task": task_id}).scalar_one_or_none() if task_id else None
+    bulk_insert(connection, revisions, [(context_id, number, now_ms(), task_id, workspace, note, None, host or "")])
 
 
 def uploaded_since(

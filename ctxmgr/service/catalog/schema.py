@@ -39,7 +39,7 @@ __all__ = [
     "tasks",
 ]
 
-SCHEMA = 13
+SCHEMA = 14
 """The version of these tables; ``migrations`` lead to it from every earlier one."""
 OLDEST = 8
 """The lowest version whose programs can still work on these tables."""
@@ -78,6 +78,7 @@ revisions = Table(
     Column("workspace", String(64), nullable=False),
     Column("note", Text, nullable=False),
     Column("pruned_ms", BigInteger),
+    Column("host", Text, nullable=False, server_default=""),
 )
 files = Table(
     "files",

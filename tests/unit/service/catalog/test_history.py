@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -155,6 +157,21 @@ def test_revisions_are_listed_latest_first_and_in_pages(door: Door) -> None:
     assert [item["Revision"] for item in seen] == [6, 5, 4, 3, 2, 1]
     assert [item["Note"] for item in seen[:2]] == ["clear", "upload"]
     assert [item["Current"] for item in seen[:2]] == [True, False]
+
+
+def test_the_machine_that_made_a_revision_is_known_when_its_process_is_gone(
+    tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    with closing(ContextService.open(tmp_path / "made", **elsewhere)) as made:
+        door = Door(made)
+        context, _, _ = uploaded(door, {"a": "one"})
+        ended(door, context, "ClearContext")
+        fork = door.data("ForkContext", Id=context, Name="fork")["Id"]
+    with closing(ContextService.open(tmp_path / "made", **elsewhere)) as later:
+        hosts = [
+            [item["Host"] for item in Door(later).data("ListRevisions", ContextId=each)] for each in (context, fork)
+        ]
+    assert hosts == [[gethostname()] * 2, [""]]
 
 
 def test_another_account_neither_clears_nor_sees_the_history(door: Door) -> None:

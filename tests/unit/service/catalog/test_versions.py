@@ -18,7 +18,7 @@ from ctxmgr.errors import DataFolderError
 from ctxmgr.service.catalog import versions
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.schema import OLDEST, SCHEMA, contexts, metadata, tasks
+from ctxmgr.service.catalog.schema import OLDEST, SCHEMA, contexts, metadata, revisions, tasks
 from tests.support.servers import Database
 
 ROW = {"id": "task-1", "account": "local", "session_id": "s-1", "context_id": "c-1", "mount": "/", "path": "/"}
@@ -131,6 +131,22 @@ def test_uploads_that_tasks_tell_of_are_known_after_an_upgrade(kept: Kept) -> No
         known = {row.id: row.uploaded_ms for row in connection.execute(contexts.select())}
     catalog.close()
     assert known == {"one": 7, "two": None}
+
+
+def test_machines_that_are_known_still_are_kept_with_their_revisions_by_an_upgrade(kept: Kept) -> None:
+    kept.make(13)
+    with kept.engine.begin() as connection:
+        connection.execute(text("INSERT INTO nodes (id, host, pid, started_ms) VALUES ('node-1', 'laptop', 1, 1)"))
+        for number, task in enumerate(("task-1", "task-2", "")):
+            row = f"'c-1', {number}, 1, '{task}', '', ''"
+            columns = "context_id, number, created_ms, task_id, workspace, note"
+            connection.execute(text(f"INSERT INTO revisions ({columns}) VALUES ({row})"))
+    fill_tasks(kept)
+    fill_tasks(kept, id="task-2", node_id="gone")
+    catalog = kept.open()
+    with catalog.read() as connection:
+        assert [row.host for row in connection.execute(revisions.select().order_by("number"))] == ["laptop", "", ""]
+    catalog.close()
 
 
 def test_the_migrations_end_where_the_tables_are() -> None:
