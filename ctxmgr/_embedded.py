@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     from .node.door import Connect
     from .node.node import Node
     from .service import ContextService
+    from .service.copying.content import Progress
+    from .service.copying.copy import Copied
 
-__all__ = ["Location", "data_folder", "located", "machine_id", "node_folder", "open_node", "open_service"]
+__all__ = [
+    "Location",
+    "copy_service",
+    "data_folder",
+    "located",
+    "machine_id",
+    "node_folder",
+    "open_node",
+    "open_service",
+]
 
 _SERVICE = "the embedded service needs {}: pip install 'ctxmgr[local]'"
 _NODE = "keeping a directory of this machine needs {}: pip install 'ctxmgr[node]'"
@@ -88,6 +99,20 @@ def open_service(location: Location, **settings: Any) -> ContextService:
         from .service import ContextService
 
         return ContextService.open(location.folder, catalog=location.catalog, store=location.store, **settings)
+
+
+def copy_service(source: Location, target: Location, observe: Callable[[Progress], None]) -> Copied:
+    """Copy all that the service at a place keeps to another place, or go on with such a copy; see the service's.
+
+    Raises:
+        ImportError: as ``open_service``.
+        DataFolderError: the copy is not complete.
+    """
+    with _extra_needed(_SERVICE):
+        from .service.copying.copy import copy_service
+        from .service.copying.ends import Place
+
+        return copy_service(Place(*source), Place(*target), observe=observe)
 
 
 def _url(named: str | None, said: str, variable: str) -> str:

@@ -22,10 +22,12 @@ class Estimate:
 
     Args:
         clock: tells seconds.
+        noun: what is counted as files.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, noun: str = "file") -> None:
         self._clock = clock
+        self._noun = noun
         self._totals = (0, 0)
         self._seen: deque[tuple[float, int, int]] = deque()
 
@@ -58,11 +60,11 @@ class Estimate:
     def line(self, progress: SyncProgress) -> str:
         """Return how far the sync is in one line: percent, files, bytes, rate and time left."""
         if not progress.files_total:
-            return f"{counted(progress.files_done, 'file')} read, {size_of(progress.bytes_done)}"
+            return f"{counted(progress.files_done, self._noun)} read, {size_of(progress.bytes_done)}"
         whole = progress.bytes_total + progress.files_total
         told = [
             f"{100 * (progress.bytes_done + progress.files_done) // whole} %",
-            f"{progress.files_done}/{counted(progress.files_total, 'file')}",
+            f"{progress.files_done}/{counted(progress.files_total, self._noun)}",
             f"{size_of(progress.bytes_done)} of {size_of(progress.bytes_total)}",
         ]
         if self.rate:

@@ -32,6 +32,7 @@ _BETWEEN_FRAMES = 0.1
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_LINES = 1.0
 _SILENCE = 60.0
+_VERBS = {"upload": "Uploading", "download": "Downloading", "copy": "Copying"}
 
 
 def run_sync(
@@ -129,15 +130,18 @@ class Bar:
     """A bar on the standard error stream that leaves nothing behind: how it ended is told by the answer.
 
     Args:
-        mode: ``upload`` or ``download``.
-        name: the context's name.
+        mode: ``upload``, ``download`` or ``copy``.
+        name: what is moved: a context, by its name.
         clock: tells seconds.
+        noun: what is counted as files.
     """
 
-    def __init__(self, mode: str, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._verb = "Uploading" if mode == "upload" else "Downloading"
+    def __init__(
+        self, mode: str, name: str, clock: Callable[[], float] = time.monotonic, *, noun: str = "file"
+    ) -> None:
+        self._verb = _VERBS[mode]
         self._name = shown(name)
-        self._estimate = Estimate(clock)
+        self._estimate = Estimate(clock, noun)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 

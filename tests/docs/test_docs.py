@@ -33,7 +33,7 @@ LEFT_OUT: Mapping[str, str] = {
 #: Documents that are run elsewhere, and where.
 ELSEWHERE: Mapping[str, str] = {
     "docs/agentbay.md": "tests/integration/test_agentbay_sdk.py, with the interpreter that has AgentBay's SDK",
-    "docs/operations.md": "tests/integration/test_backup.py, while directories are synced",
+    "docs/operations.md": "tests/integration/test_backup.py and test_moving.py, with servers",
 }
 DOCUMENTS = sorted(
     str(file.relative_to(ROOT))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,40 +11,17 @@ import pytest
 
 from ctxmgr import Client
 from ctxmgr.service.storage.objectstore import open_store
-from tests.docs.run_blocks import blocks_of
 from tests.support.servers import PASSWORD, USER, Database, PostgreSQLServer
 
-from .serving import REPOSITORY, environment_with, serving
+from .documented import blocks_under, run
+from .serving import serving
 
 pytestmark = pytest.mark.slow
 
 KEY = "a-key-of-these-tests-that-nobody-guesses"
 WRITERS = 3
 FILES = 40
-BACK_UP_FOLDER, RESTORE_FOLDER, BACK_UP_DATABASE, RESTORE_DATABASE = (
-    block.code for block in blocks_of(REPOSITORY / "docs/operations.md") if block.language == "sh"
-)
-
-
-def run(code: str, place: Path, **environment: str) -> str:
-    """Run a block of the document as a reader would, and return what it printed."""
-    programs = place / "programs"
-    programs.mkdir(exist_ok=True)
-    for name, command in {"ctxmgr": f"{sys.executable} -m ctxmgr", "python": sys.executable}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        (programs / name).chmod(0o755)
-    path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    ran = subprocess.run(
-        ["sh", "-eu", "-c", code],
-        cwd=place,
-        env=environment_with(PATH=path, **environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    return ran.stdout
+BACK_UP_FOLDER, RESTORE_FOLDER, BACK_UP_DATABASE, RESTORE_DATABASE = blocks_under("Back up, and restore")
 
 
 class Writer(threading.Thread):

@@ -12,6 +12,7 @@ import click
 __all__ = ["COMMANDS", "load"]
 
 COMMANDS = {
+    "admin": "Care for a service as a whole: copy it to other places.",
     "attach": "Have DIR synced with a context whenever someone asks for it.",
     "check": "Check that all that is stored is whole; name what is not.",
     "clear": "Empty a context.",

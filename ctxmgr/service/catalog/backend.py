@@ -46,6 +46,9 @@ class Backend(Protocol):
     ) -> Channel | None:
         """See `Catalog.channel`."""
 
+    def settle(self, connection: Connection) -> None:
+        """See `Catalog.settle`."""
+
     def integrity(self, connection: Connection) -> list[str]:
         """Return what the database itself finds to be damaged in it."""
 

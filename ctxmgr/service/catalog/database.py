@@ -24,9 +24,10 @@ from .sqlite import SQLite
 if TYPE_CHECKING:
     from .channel import Channel
 
-__all__ = ["Catalog"]
+__all__ = ["MIGRATING", "Catalog"]
 
 MIGRATING = "migrate"
+"""The name that is held by whoever makes the tables or brings them up, which every start of a service does."""
 
 
 class Catalog:
@@ -93,6 +94,23 @@ class Catalog:
                     "name: restore the database from a backup, or give an empty store"
                 )
         return catalog
+
+    @classmethod
+    def bare(cls, where: str | Path) -> Catalog:
+        """Open a database as it is; its tables are neither looked at nor made nor brought up.
+
+        Args:
+            where: the URL of a PostgreSQL database, or the path of one of SQLite.
+
+        Raises:
+            DataFolderError: the URL is not one of a database.
+            ImportError: psycopg is not installed.
+        """
+        if isinstance(where, Path):
+            return cls(SQLite(where))
+        from .postgresql import PostgreSQL
+
+        return cls(PostgreSQL(where))
 
     @classmethod
     @contextmanager
@@ -163,6 +181,14 @@ class Catalog:
         """
         with self.read() as connection:
             return self._backend.integrity(connection)
+
+    def settle(self, connection: Connection) -> None:
+        """Get ready for use in the write transaction in which many rows were inserted, with keys of their own.
+
+        Raises:
+            CatalogError: that fails.
+        """
+        self._backend.settle(connection)
 
     def close(self) -> None:
         """Close the connections: those that are in use, as soon as they are not."""

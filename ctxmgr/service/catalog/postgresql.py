@@ -20,6 +20,7 @@ from ctxmgr.errors import DataFolderError
 
 from .channel import Channel
 from .errors import BUSY, CatalogError
+from .schema import tasks
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,6 +35,10 @@ PATIENCE_MS: Final = 30_000
 _HELD = text("SELECT pg_advisory_xact_lock(:key)")
 _TRIED = text("SELECT pg_try_advisory_lock(:key)")
 _RELEASED = text("SELECT pg_advisory_unlock(:key)")
+_NUMBERED = text(
+    f"SELECT setval(pg_get_serial_sequence('{tasks.name}', 'number'), max(number)) FROM {tasks.name} "  # noqa: S608
+    "HAVING max(number) IS NOT NULL"
+)
 SECONDS_BETWEEN_TRIES: Final = 0.2
 _BUSY: Final = ("40001", "40P01", "55P03")  # serialization_failure, deadlock_detected, lock_not_available
 _FULL: Final = ("53100", "53200", "53300")  # disk_full, out_of_memory, too_many_connections
@@ -120,6 +125,11 @@ class PostgreSQL:
         connection.autocommit = True
         connection.execute("SET application_name = 'ctxmgr notifications'")
         return connection
+
+    def settle(self, connection: Connection) -> None:
+        """Number tasks after those that are there, and make the statistics that plans go by."""
+        connection.execute(_NUMBERED)
+        connection.exec_driver_sql("ANALYZE")
 
     def integrity(self, connection: Connection) -> list[str]:
         """Return nothing: the server sees to that itself."""

@@ -82,6 +82,9 @@ class SQLite:
     def channel(self, received: object, missed: object, look: object) -> None:
         """Return nothing: SQLite notifies nobody."""
 
+    def settle(self, connection: Connection) -> None:
+        """Do nothing: the next key is the one after the highest, and nothing here goes by statistics."""
+
     def integrity(self, connection: Connection) -> list[str]:
         """Return what SQLite finds to be damaged in the database."""
         found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()

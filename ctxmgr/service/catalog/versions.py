@@ -13,18 +13,43 @@ from ctxmgr.errors import DataFolderError
 from . import schema
 from .schema import meta
 
-__all__ = ["bring_up", "make", "refusal", "upgrade"]
+__all__ = ["bring_up", "has_tables", "is_unfinished", "make", "make_usable", "refusal", "upgrade"]
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _VERSION: Final = "schema"
 _OLDEST: Final = "oldest"
+# In the place of the version: programs that don't know of it refuse what is no number.
+_UNFINISHED: Final = "unfinished copy"
 Users = Callable[[Connection], Sequence[str]]
 
 
-def make(connection: Connection) -> None:
-    """Make the tables in an empty database."""
+def make(connection: Connection, *, usable: bool = True) -> None:
+    """Make the tables in an empty database.
+
+    Args:
+        connection: a write transaction.
+        usable: whether services may open them at once, or only after `make_usable`.
+    """
     schema.metadata.create_all(connection)
+    if usable:
+        make_usable(connection)
+    else:
+        connection.execute(insert(meta).values(key=_VERSION, value=_UNFINISHED))
+
+
+def make_usable(connection: Connection) -> None:
+    """Let services open the tables when the transaction ends."""
     _note(connection, schema.SCHEMA, schema.OLDEST)
+
+
+def has_tables(connection: Connection) -> bool:
+    """Whether there are tables of a catalog, of whatever version."""
+    return inspect(connection).has_table(meta.name)
+
+
+def is_unfinished(connection: Connection) -> bool:
+    """Whether there are tables that services must not open yet."""
+    return has_tables(connection) and _noted(connection, _VERSION) == _UNFINISHED
 
 
 def bring_up(connection: Connection, name: str, users: Users) -> bool:
@@ -84,9 +109,14 @@ def upgrade(connection: Connection, found: int, *, to: int, name: str = "", user
 
 
 def _found(connection: Connection, name: str) -> int | None:
-    if not inspect(connection).has_table(meta.name):
+    if not has_tables(connection):
         return None
     found = _noted(connection, _VERSION)
+    if found == _UNFINISHED:
+        raise DataFolderError(
+            f"the catalog {name} is a copy that is not complete: run the same 'ctxmgr admin copy' again, which goes on "
+            "with it"
+        )
     if found is None or not found.isdecimal():
         raise DataFolderError(f"the catalog {name} does not say its schema version: {found!r}")
     return int(found)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import insert, select
+from filelock import Timeout
+from sqlalchemy import Connection, delete, insert, select
 
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.engine.workspace.durable import replace_durably
@@ -26,7 +27,7 @@ from ctxmgr.service.storage.signing import Signer, load_key, new_key
 from . import processes
 from .nodes import users_of
 
-__all__ = ["Places"]
+__all__ = ["Places", "home_of", "keep_signing_key", "opening", "signing_key"]
 
 OPEN_TIMEOUT: Final = 60.0
 _URL_KEY: Final = "url key"
@@ -78,7 +79,7 @@ class Places:
                 direct = DirectAccess.open(store, store_endpoint) if store_endpoint else None
                 packs = BlobStore.open(store or folder.blobs, passed=None if serves else folder.root / _PASSED)
                 # The rest is looked at and made by one process at a time.
-                with lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT):
+                with opening(folder):
                     expected = not packs.is_empty() if store else folder.holds_packs()
                     if catalog:
                         opened = Catalog.connect(catalog, expected=expected, users=processes.users)
@@ -90,8 +91,8 @@ class Places:
                             users=lambda connection: users_of(connection, folder.nodes),
                         )
                     undo.callback(opened.close)
-                    key = _shared_key(opened) if opened.shared else load_key(folder.url_key)
-                    home = _home(folder.root / "home") if opened.shared else ""
+                    key = signing_key(folder, opened)
+                    home = home_of(folder, opened)
             except ContentError as error:
                 raise DataFolderError(str(error)) from error
             undo.pop_all()
@@ -103,8 +104,33 @@ class Places:
         self.folder.close()
 
 
-def _shared_key(catalog: Catalog) -> bytes:
-    """Return the key with which all services that share a catalog sign URLs."""
+@contextmanager
+def opening(folder: DataFolder) -> Iterator[None]:
+    """Keep services from being opened on a data folder for the time of a ``with`` statement.
+
+    Raises:
+        DataFolderError: another process does so, for very long.
+    """
+    lock = lock_of(folder.locks / "open.lock", timeout=OPEN_TIMEOUT)
+    try:
+        lock.acquire()
+    except Timeout:
+        problem = f"the data folder {str(folder.root)!r} is being opened or copied by another process: try again later"
+        raise DataFolderError(problem) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def signing_key(folder: DataFolder, catalog: Catalog) -> bytes:
+    """Return the key with which services sign URLs, made where there is none: all that share a catalog have the same.
+
+    Raises:
+        DataFolderError: it can't be read or made.
+    """
+    if not catalog.shared:
+        return load_key(folder.url_key)
     with catalog.write(_URL_KEY) as connection:
         there = connection.execute(select(meta.c.value).where(meta.c.key == _URL_KEY)).scalar_one_or_none()
         if there is None:
@@ -113,7 +139,20 @@ def _shared_key(catalog: Catalog) -> bytes:
     return base64.b64decode(there)
 
 
-def _home(file: Path) -> str:
+def keep_signing_key(folder: DataFolder, catalog: Catalog, connection: Connection, key: bytes) -> None:
+    """Have services sign URLs with a key from now on."""
+    if catalog.shared:
+        connection.execute(delete(meta).where(meta.c.key == _URL_KEY))
+        connection.execute(insert(meta).values(key=_URL_KEY, value=base64.b64encode(key).decode()))
+    else:
+        replace_durably(folder.url_key, key, unfinished=folder.url_key.with_suffix(".new"))
+
+
+def home_of(folder: DataFolder, catalog: Catalog) -> str:
+    """Return what tells a data folder from those of the other services of a catalog; "" where there are no others."""
+    if not catalog.shared:
+        return ""
+    file = folder.root / "home"
     if not file.exists():
         replace_durably(file, secrets.token_hex(16).encode(), unfinished=file.with_suffix(".new"))
     return file.read_text()
