@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from ctxmgr.oserrors import described
 
 from .room import check_room
 
-__all__ = ["FULL", "MAX_STAGED", "MAX_STAGED_OF_ACCOUNT", "StagedMissing", "Staging", "is_name"]
+__all__ = ["FULL", "MAX_STAGED", "StagedMissing", "Staging", "check_quota", "check_size", "is_name"]
 
 FULL: Final = "InsufficientStorage"
 MAX_STAGED: Final = 2 << 30
@@ -38,6 +38,33 @@ _FULL: Final = frozenset([errno.ENOSPC, errno.EDQUOT])
 def is_name(name: str) -> bool:
     """Whether this is the name of something: 64 hexadecimal digits."""
     return _NAME.fullmatch(name) is not None
+
+
+def check_size(size: int, offset: int, piece: bytes) -> None:
+    """Check a piece of something of a size.
+
+    Raises:
+        ServiceError: ``InvalidStage.TooLarge``.
+    """
+    if size > MAX_STAGED or offset + len(piece) > size:
+        raise ServiceError(
+            "InvalidStage.TooLarge",
+            f"{offset + len(piece)} bytes of {size} can't be staged: at most the size, and {MAX_STAGED}",
+        )
+
+
+def check_quota(staged: Sequence[int], more: int) -> None:
+    """Check that an account may stage more bytes than those of what it has staged.
+
+    Raises:
+        ServiceError: ``InsufficientStorage``.
+    """
+    if sum(staged) + more > MAX_STAGED_OF_ACCOUNT or len(staged) > MAX_STAGED_AT_ONCE:
+        raise ServiceError(
+            FULL,
+            f"the account has {len(staged)} unfinished uploads of {sum(staged)} bytes, and {MAX_STAGED_AT_ONCE} of "
+            f"{MAX_STAGED_OF_ACCOUNT} are allowed: finish them, or wait a day",
+        )
 
 
 class StagedMissing(ServiceError):
@@ -63,23 +90,13 @@ class Staging:
         Raises:
             ServiceError: it is too large, or there is no room for it.
         """
-        if size > MAX_STAGED or offset + len(piece) > size:
-            raise ServiceError(
-                "InvalidStage.TooLarge",
-                f"{offset + len(piece)} bytes of {size} can't be staged: at most the size, and {MAX_STAGED}",
-            )
+        check_size(size, offset, piece)
         self._sweep()
         path = self._path(account, name)
         present = _size(path)
         if offset != present or not piece:
             return present
-        staged = list(map(_size, path.parent.glob("*")))
-        if sum(staged) + len(piece) > MAX_STAGED_OF_ACCOUNT or len(staged) > MAX_STAGED_AT_ONCE:
-            raise ServiceError(
-                FULL,
-                f"the account has {len(staged)} unfinished uploads of {sum(staged)} bytes, and {MAX_STAGED_AT_ONCE} of "
-                f"{MAX_STAGED_OF_ACCOUNT} are allowed: finish them, or wait a day",
-            )
+        check_quota(list(map(_size, path.parent.glob("*"))), len(piece))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_room(path.parent, len(piece))

@@ -22,7 +22,10 @@ from ctxmgr.service.catalog.schema import meta
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.datafolder import DataFolder
 from ctxmgr.service.storage.direct import DirectAccess
+from ctxmgr.service.storage.objectstaging import ObjectStaging
+from ctxmgr.service.storage.objectstore import open_store
 from ctxmgr.service.storage.signing import Signer, load_key, new_key
+from ctxmgr.service.storage.staging import Staging
 
 from . import processes
 from .nodes import users_of
@@ -39,6 +42,7 @@ class Places:
     """What is open.
 
     Attributes:
+        staging: where nodes send things in pieces.
         direct: the way of nodes straight to the store; None where there is none.
         home: names the data folder among those of the services that share a catalog; "" where none is shared.
     """
@@ -46,6 +50,7 @@ class Places:
     folder: DataFolder
     catalog: Catalog
     packs: BlobStore
+    staging: Staging | ObjectStaging
     direct: DirectAccess | None
     signer: Signer
     home: str
@@ -78,6 +83,8 @@ class Places:
             try:
                 direct = DirectAccess.open(store, store_endpoint) if store_endpoint else None
                 packs = BlobStore.open(store or folder.blobs, passed=None if serves else folder.root / _PASSED)
+                shared = bool(catalog and store)
+                staging = ObjectStaging(open_store(store), folder.staged) if shared else Staging(folder.staged)
                 # The rest is looked at and made by one process at a time.
                 with opening(folder):
                     expected = not packs.is_empty() if store else folder.holds_packs()
@@ -96,7 +103,7 @@ class Places:
             except ContentError as error:
                 raise DataFolderError(str(error)) from error
             undo.pop_all()
-        return cls(folder, opened, packs, direct, Signer(key), home)
+        return cls(folder, opened, packs, staging, direct, Signer(key), home)
 
     def close(self) -> None:
         """Close what is open."""

@@ -24,7 +24,6 @@ from ctxmgr.service.care.care import Care
 from ctxmgr.service.catalog import history, tasks
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.folders import Folders
-from ctxmgr.service.storage.staging import Staging
 from ctxmgr.workers import Workers
 
 from . import resuming
@@ -81,7 +80,7 @@ class Runtime:
         self.questions = Questions(places.catalog, self.listeners)
         self.leases = Leases(places.catalog, self.listeners, self.questions, seconds=lease)
         self.care = Care(places.catalog, self._packs, places.folder.locks, self._is_alone)
-        self.staging = Staging(places.folder.staged)
+        self.staging = places.staging
         self.direct = places.direct
         self.signer = places.signer
         self.closed = False
