@@ -61,13 +61,14 @@ class Staging:
                 return
 
     def _stage(self, name: str, data: bytes) -> None:
-        offset, idle = 0, 0
+        offset, furthest, idle = 0, 0, 0
         while True:
             piece = data[offset : offset + self._piece_bytes]
             present = self._door.call(nodewire.Stage(name, len(data), offset, piece), nodewire.Staged).present
             if present >= len(data):
                 return
-            idle = idle + 1 if present <= offset else 0
+            # Not by the piece before: what is lost and sent in turns would go on for ever.
+            furthest, idle = (present, 0) if present > furthest else (furthest, idle + 1)
             if idle == _ROUNDS:
                 text = f"the service was sent {len(data)} bytes, and has {present} of them whatever is sent"
                 raise ServiceError("InternalError.Answer", text)

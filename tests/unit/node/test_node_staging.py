@@ -99,3 +99,15 @@ def test_a_service_that_takes_nothing_is_given_up() -> None:
     stages = Stages(keeps=False)
     with pytest.raises(ServiceError, match="100 bytes, and has 0 of them"):
         delivered(stages, Sent(stages))
+
+
+def test_a_service_that_loses_what_it_takes_is_given_up() -> None:
+    class Forgetful(Stages):
+        def __call__(self, message: Any) -> Reply:
+            if message.offset:
+                self.there = b""
+            return super().__call__(message)
+
+    stages = Forgetful()
+    with pytest.raises(ServiceError, match="whatever is sent"):
+        delivered(stages, Sent(stages))
