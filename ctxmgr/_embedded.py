@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .node.door import Connect
     from .node.node import Node
     from .service import ContextService
+    from .service.catalog.repeats import Labels
     from .service.copying.content import Progress
     from .service.copying.copy import Copied
 
@@ -26,6 +27,7 @@ __all__ = [
     "node_folder",
     "open_node",
     "open_service",
+    "repeat_upload",
 ]
 
 _SERVICE = "the embedded service needs {}: pip install 'ctxmgr[local]'"
@@ -113,6 +115,29 @@ def copy_service(source: Location, target: Location, observe: Callable[[Progress
         from .service.copying.ends import Place
 
         return copy_service(Place(*source), Place(*target), observe=observe)
+
+
+def repeat_upload(location: Location, directory: str, name: str, labels: Labels) -> int | None:
+    """Carry out an upload in which nothing has to be done, without a service: see ``service.tasks.repeat``.
+
+    Args:
+        location: where it is kept.
+        directory: the real path of what is uploaded.
+        name: the context's.
+        labels: those of the session that is kept for both.
+
+    Returns:
+        the context's revision; None where it takes a service: then nothing is done.
+
+    Raises:
+        ImportError: as ``open_service``.
+    """
+    if location.catalog or location.store:
+        return None
+    with _extra_needed(_SERVICE):
+        from .service.tasks.repeat import repeat_upload
+
+        return repeat_upload(location.folder, directory, name, labels)
 
 
 def _url(named: str | None, said: str, variable: str) -> str:

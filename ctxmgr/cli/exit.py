@@ -56,7 +56,7 @@ def run(command: Callable[[Invocation], object]) -> int:
             if debug:
                 traceback.print_exc()
             return _ended_by(error, invocation)
-        for warning in warnings:
+        for warning in dict.fromkeys(warnings):
             complain(f"warning: {warning}")
         return status if isinstance(status, int) else 0
 

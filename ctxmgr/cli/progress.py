@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ctxmgr.arguments import SyncMode
-
 from .clients import is_server
 from .estimate import Estimate
 from .output import Failure, Invocation, note, shown
@@ -20,6 +18,7 @@ from .sessions import MOUNT
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from ctxmgr.arguments import SyncMode
     from ctxmgr.client import Client
     from ctxmgr.results import Context, ContextSyncResult, SyncProgress
     from ctxmgr.sessions import Session

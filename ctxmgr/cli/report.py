@@ -7,14 +7,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ctxmgr.arguments import SyncMode
-
 from .output import Invocation, counted, note, one_line, shown, size_of
 
 if TYPE_CHECKING:
+    from ctxmgr.arguments import SyncMode
     from ctxmgr.results import Conflict, ContextPlanResult, ContextStatusData, ContextSyncResult, PlannedChange
 
-__all__ = ["conflict_lines", "plan_facts", "plan_lines", "sync_facts", "sync_line", "tell_skipped"]
+__all__ = ["conflict_lines", "plan_facts", "plan_lines", "sync_facts", "sync_line", "tell_skipped", "unchanged_line"]
 
 _GOES_AWAY = ""  # the kind of what a change only removes
 _SHOWN = 20
@@ -37,11 +36,16 @@ def sync_line(result: ContextSyncResult | ContextStatusData, mode: SyncMode, nam
     """Return what a sync with the context of that name did."""
     kept = _kept_note(result.kept_local)
     if result.nothing_to_sync:
-        where = f"{shown(name)} is at revision {result.revision}" if result.revision else shown(name)
-        return f"nothing changed: {where}{kept}"
+        return unchanged_line(result.revision, name) + kept
     did = _summary(mode, files=result.files, size=result.bytes, deleted=result.deleted)
     where = f"; revision {result.revision} of {shown(name)}" if result.revision else f": {shown(name)}"
     return did + where + kept
+
+
+def unchanged_line(revision: int, name: str) -> str:
+    """Return that a sync with the context of that name had nothing to do."""
+    where = f"{shown(name)} is at revision {revision}" if revision else shown(name)
+    return f"nothing changed: {where}"
 
 
 def plan_facts(plan: ContextPlanResult, *, is_new: bool) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from ctxmgr._embedded import machine_id, node_folder
 from ctxmgr.errors import ConflictError, CtxmgrError
-from ctxmgr.policies import Binding, DownloadPolicy, SyncPolicy, UploadPolicy
 
 from .output import note
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOUNT",
     "attached_session",
+    "embedded_labels",
     "forget_sessions",
     "kept_session",
     "own_session",
@@ -42,7 +42,6 @@ _CONTEXT = "ctxmgr.context"
 _MACHINE = "ctxmgr.machine"
 _KEPT_SECONDS = 90 * 24 * 3600
 """How long a server remembers what the last syncs of a directory came to."""
-_ON_DEMAND = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
 
 
 def session_of(client: Client, directory: str, context: Context) -> Session | None:
@@ -160,6 +159,11 @@ def _stand_by(client: Client, session_id: str, directory: str) -> None:
         client.sessions.attach(session_id, directory)
 
 
+def embedded_labels(directory: str, context_id: str) -> dict[str, str]:
+    """Return the labels of the session that a data folder keeps for a directory and a context."""
+    return {_ROOT: _label(directory), _CONTEXT: context_id}
+
+
 def _labels(client: Client, directory: str, context: Context) -> dict[str, str]:
     return {**_place(client, directory), _CONTEXT: context.id}
 
@@ -186,6 +190,9 @@ def _end(session: Session) -> None:
 
 
 def _create(client: Client, directory: str, context: Context, labels: dict[str, str]) -> Session:
-    bind = {MOUNT: Binding(context, _ON_DEMAND)}
+    from ctxmgr.policies import Binding, DownloadPolicy, SyncPolicy, UploadPolicy
+
+    on_demand = SyncPolicy(upload=UploadPolicy(auto_upload=False), download=DownloadPolicy(auto_download=False))
+    bind = {MOUNT: Binding(context, on_demand)}
     linger = _KEPT_SECONDS if labels else None
     return client.sessions.create(directory, bind, labels=labels, wait=False, linger=linger).session

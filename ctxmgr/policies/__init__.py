@@ -6,10 +6,9 @@ written again (``wire``).
 
 from __future__ import annotations
 
-from .binding import Binding, SyncPolicy
-from .choices import ConflictChoice, DownloadStrategy, Lifecycle, UploadMode, UploadStrategy
-from .selection import BWList, MappingPolicy, WhiteList
-from .transfers import DeletePolicy, DownloadPolicy, ExtractPolicy, RecyclePolicy, UploadPolicy
+from typing import TYPE_CHECKING
+
+from ctxmgr._lazy import lazily
 
 __all__ = [
     "BWList",
@@ -28,3 +27,20 @@ __all__ = [
     "UploadStrategy",
     "WhiteList",
 ]
+
+if TYPE_CHECKING:
+    from .binding import Binding, SyncPolicy
+    from .choices import ConflictChoice, DownloadStrategy, Lifecycle, UploadMode, UploadStrategy
+    from .selection import BWList, MappingPolicy, WhiteList
+    from .transfers import DeletePolicy, DownloadPolicy, ExtractPolicy, RecyclePolicy, UploadPolicy
+else:
+    # The command needs but the choices.
+    __getattr__ = lazily(
+        __name__,
+        {
+            ".binding": ("Binding", "SyncPolicy"),
+            ".choices": ("ConflictChoice", "DownloadStrategy", "Lifecycle", "UploadMode", "UploadStrategy"),
+            ".selection": ("BWList", "MappingPolicy", "WhiteList"),
+            ".transfers": ("DeletePolicy", "DownloadPolicy", "ExtractPolicy", "RecyclePolicy", "UploadPolicy"),
+        },
+    )

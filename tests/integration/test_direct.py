@@ -29,8 +29,8 @@ from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.http import HttpServer
 from ctxmgr.service.storage import direct
-from ctxmgr.service.storage.blobstore import pack_key
 from ctxmgr.service.storage.objectstore import open_store
+from ctxmgr.service.storage.packfiles import pack_key
 from ctxmgr.testing import Faults, Service
 from tests.support.forward import forward
 from tests.support.scripted import PATIENCE, Answer, Dropped, Raw, Recorded, ScriptedServer

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
-from ctxmgr.arguments import SyncMode
+from ctxmgr._embedded import located, repeat_upload
 from ctxmgr.cli.clients import existing_client, find_context, is_server, open_client
 from ctxmgr.cli.directories import check_apart, checked_directory, checked_place, made_directory
 from ctxmgr.cli.exclusion import exclusion_facts, exclusion_lines
@@ -19,11 +20,20 @@ from ctxmgr.cli.exit import Interrupted
 from ctxmgr.cli.options import answering, named, places, telling
 from ctxmgr.cli.output import Failure, Invocation, note, quoted, shown
 from ctxmgr.cli.progress import run_sync
-from ctxmgr.cli.report import conflict_lines, plan_facts, plan_lines, sync_facts, sync_line, tell_skipped
-from ctxmgr.cli.sessions import MOUNT, kept_session, session_of, temporary_session, turn_of
+from ctxmgr.cli.report import (
+    conflict_lines,
+    plan_facts,
+    plan_lines,
+    sync_facts,
+    sync_line,
+    tell_skipped,
+    unchanged_line,
+)
+from ctxmgr.cli.sessions import MOUNT, embedded_labels, kept_session, session_of, temporary_session, turn_of
 from ctxmgr.cli.syncoptions import choosing
 
 if TYPE_CHECKING:
+    from ctxmgr.arguments import SyncMode
     from ctxmgr.client import Client
     from ctxmgr.results import Context, ContextPlanResult, ContextSyncResult
     from ctxmgr.sessions import Session
@@ -106,7 +116,7 @@ def sync(
         asked.download()
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class _Sync:
     """A sync as it was asked for.
 
@@ -127,12 +137,23 @@ class _Sync:
     def upload(self) -> None:
         directory = checked_directory(self.path)
         check_apart(self.invocation, directory)
+        revision = self._repeated(directory)
+        if revision is not None:
+            self.invocation.answer([unchanged_line(revision, self.name)], revision=revision, nothing_to_sync=True)
+            return
         with open_client(self.invocation) as client:
             context = find_context(client, self.name) or client.contexts.create(self.name).context
             with turn_of(client, directory, context):
                 result = self._run(client, kept_session(client, directory, context), context)
                 client.close()  # before the next one has its turn
         self._answer(result)
+
+    def _repeated(self, directory: str) -> int | None:
+        """Carry out an upload in which nothing has to be done; return the revision, None where it takes a client."""
+        if is_server(self.invocation) or self.rate is not None or any(self.choices.values()):
+            return None
+        here = partial(embedded_labels, directory)
+        return repeat_upload(located(self.invocation.data), directory, self.name, here)
 
     def download(self) -> None:
         # Looked for before anything is made: neither a data folder nor the directory appear for nothing.

@@ -119,9 +119,10 @@ def in_step(
 
 
 def _is_in_step(store: ContextStore, place: Place, known: PackedState) -> bool:
-    if not known.key or known.packs is None or not place.is_plain:
+    packs = place.packs_of(known)
+    if packs is None:
         return False
-    return store.is_unchanged(place.context_id, place.paths, revision=known.revision, key=known.key, packs=known.packs)
+    return store.is_unchanged(place.context_id, place.paths, revision=known.revision, key=known.key, packs=packs)
 
 
 def _holds(view: View, planned: Plan, after: WorkspaceState) -> bool:

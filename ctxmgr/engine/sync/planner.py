@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -11,10 +10,7 @@ from ctxmgr.engine.archives.archives import Archives
 from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.engine.manifest.entries import FILE, PACK, Entry
 from ctxmgr.engine.manifest.merge import Mode
-from ctxmgr.engine.policy.ignore import Ignores
-from ctxmgr.engine.policy.mounts import part_of, workspace_directory
-from ctxmgr.engine.policy.policy import BindingPolicy
-from ctxmgr.engine.policy.whitelist import Part, Selection
+from ctxmgr.engine.policy.whitelist import Part
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import WorkspaceState
@@ -23,9 +19,8 @@ from ctxmgr.engine.workspace.uploadname import noted_name
 from .conflicts import origin_stamp
 from .excluded import stays_in_context
 from .healing import Healing
-from .options import SyncOptions
 from .partial import check_known, told_of
-from .place import Place
+from .place import Place, place_of
 from .plan import Reconciled, reconcile
 from .port import ContextStore
 from .projection import View, view_of
@@ -49,27 +44,7 @@ class Planner:
     def place(self, task: Task, root: str, *, make: bool = False) -> Place:
         """Return where a task takes place; its directory is made if need be and wanted."""
         policy = self._store.policy(task)
-        return self.placed(task.context_id, task.mount, task.path, policy, root, task.options, make=make)
-
-    def placed(
-        self,
-        context_id: str,
-        mount: str,
-        path: str,
-        policy: BindingPolicy,
-        root: str,
-        options: SyncOptions,
-        *,
-        make: bool = False,
-    ) -> Place:
-        """Return where a sync of a binding takes place."""
-        directory = workspace_directory(root, mount, make=make)
-        state = self._folder.workspace_state(directory, context_id, mount, policy.variant())
-        part = os.fsencode(part_of(mount, path))
-        white_listed = Selection.of(policy.white_lists, mount)
-        options = options.under(policy)
-        ignores = Ignores(options.exclude)
-        return Place(context_id, mount, policy, directory, state, part, white_listed, options, ignores)
+        return place_of(self._folder, task.context_id, task.mount, task.path, policy, root, task.options, make=make)
 
     def state(self, place: Place, state: WorkspaceState) -> WorkspaceState:
         """Complete what the workspace had at its last sync, if that ended between its commit and its state's file."""

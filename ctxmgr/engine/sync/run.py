@@ -26,7 +26,7 @@ from .healing import Healing
 from .narrow import has_nothing_to_download, in_step, upload_narrowly
 from .options import NO_OPTIONS, SyncOptions
 from .outcome import Preview, outcome_of, skipped_of, volume_of
-from .place import Place
+from .place import Place, place_of
 from .plan import Reconciled, advance, with_unselected
 from .planner import Planner
 from .port import Bound, ContextStore
@@ -96,7 +96,7 @@ class Syncs:
 
         Nothing is written, and a sync that runs meanwhile is not waited for, unless it has ended but for its state.
         """
-        place = self._planner.placed(binding.context_id, binding.mount, path, binding.policy, root, options)
+        place = place_of(self._folder, binding.context_id, binding.mount, path, binding.policy, root, options)
         known = load_state(place.state).unpacked()
         if not known.revision and self._planner.has_uploaded(place):
             # The revision of a first upload is there a moment before its state is, and so long it holds the lock.

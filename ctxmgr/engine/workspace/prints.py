@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Final
 
-from .dirfd import items_of
+from .dirfd import Tree, items_of
 
-__all__ = ["DIRECTORY_NUMBERS", "Listing", "print_of"]
+__all__ = ["DIRECTORY_NUMBERS", "Listing", "has_prints", "print_of"]
 
 DIRECTORY_NUMBERS: Final = 0, 0, 0, 0
 """What stands in a print behind the mode of a directory, whose other numbers change with what is in it."""
@@ -62,3 +63,25 @@ def print_of(names: Iterable[bytes], numbers: list[int]) -> bytes:
         # Some file systems number their inodes beyond that.
         return b""
     return blake2b(packed + b"\0".join(names), digest_size=16).digest()
+
+
+def has_prints(root: str, prints: Mapping[bytes, bytes]) -> bool:
+    """Whether a workspace has something in it, and its directories have these prints.
+
+    Raises:
+        WorkspaceError, WorkspaceChanged: it can't be read, or changes meanwhile.
+    """
+    left = dict(prints)
+    with Tree(os.fsencode(root)) as tree:
+        waiting = [b""]
+        while waiting:
+            directory = waiting.pop()
+            listing = Listing(directory, tree.directory(directory))
+            if not listing.items:
+                # An empty directory has no print of its own: the one above it has its name and its mode.
+                continue
+            if not listing.print or left.pop(directory, b"") != listing.print:
+                return False
+            prefix = directory + b"/" if directory else b""
+            waiting += [prefix + name for name in listing.directories]
+    return bool(prints) and not left

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -17,6 +16,7 @@ from ctxmgr.engine.policy.mounts import context_prefix
 
 from .contextfiles import entry_of
 from .insertion import batches
+from .revisionkeys import revision_key
 from .revisions import digests_of
 from .schema import files
 from .schema import revisions as revision_rows
@@ -73,8 +73,7 @@ def key_of(connection: Connection, context_id: str, revision: int) -> str:
     row = connection.execute(select(revision_rows).where(same)).one_or_none()
     if row is None:
         return ""
-    told = f"{context_id} {revision} {row.created_ms} {row.task_id} {row.workspace} {row.note}"
-    return blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return revision_key(context_id, revision, row.created_ms, row.task_id, row.workspace, row.note)
 
 
 def changed(connection: Connection, context_id: str, path: str, *, since: int, at: int, after: bytes) -> Page:

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from . import versions
-from .schema import SCHEMA, meta
+from .schema import meta
+from .schemaversion import SCHEMA
 
 __all__ = ["KEY", "CopyMark", "begin", "find"]
 

@@ -18,8 +18,6 @@ from sqlalchemy import (
 )
 
 __all__ = [
-    "OLDEST",
-    "SCHEMA",
     "bindings",
     "chunks",
     "contexts",
@@ -38,11 +36,6 @@ __all__ = [
     "sessions",
     "tasks",
 ]
-
-SCHEMA = 14
-"""The version of these tables; ``migrations`` lead to it from every earlier one."""
-OLDEST = 8
-"""The lowest version whose programs can still work on these tables."""
 
 metadata = MetaData()
 _counter = BigInteger().with_variant(Integer, "sqlite")

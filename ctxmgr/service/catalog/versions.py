@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, insert, inspect, select
 
 from ctxmgr.errors import DataFolderError
 
-from . import schema
-from .schema import meta
+from .schema import meta, metadata
+from .schemaversion import OLDEST, SCHEMA
 
 __all__ = ["bring_up", "has_tables", "is_unfinished", "make", "make_usable", "refusal", "upgrade"]
 
@@ -30,7 +30,7 @@ def make(connection: Connection, *, usable: bool = True) -> None:
         connection: a write transaction.
         usable: whether services may open them at once, or only after `make_usable`.
     """
-    schema.metadata.create_all(connection)
+    metadata.create_all(connection)
     if usable:
         make_usable(connection)
     else:
@@ -39,7 +39,7 @@ def make(connection: Connection, *, usable: bool = True) -> None:
 
 def make_usable(connection: Connection) -> None:
     """Let services open the tables when the transaction ends."""
-    _note(connection, schema.SCHEMA, schema.OLDEST)
+    _note(connection, SCHEMA, OLDEST)
 
 
 def has_tables(connection: Connection) -> bool:
@@ -71,8 +71,8 @@ def bring_up(connection: Connection, name: str, users: Users) -> bool:
         return False
     if problem := _too_new(connection, found, name):
         raise DataFolderError(f"{problem}: use the newer ctxmgr that wrote it")
-    if found < schema.SCHEMA:
-        upgrade(connection, found, to=schema.SCHEMA, name=name, users=users)
+    if found < SCHEMA:
+        upgrade(connection, found, to=SCHEMA, name=name, users=users)
     return True
 
 
@@ -123,9 +123,9 @@ def _found(connection: Connection, name: str) -> int | None:
 
 
 def _too_new(connection: Connection, found: int, name: str) -> str:
-    if found <= schema.SCHEMA or int(_noted(connection, _OLDEST) or found) <= schema.SCHEMA:
+    if found <= SCHEMA or int(_noted(connection, _OLDEST) or found) <= SCHEMA:
         return ""
-    return f"the catalog {name} has schema {found}, and this version of ctxmgr knows up to {schema.SCHEMA}"
+    return f"the catalog {name} has schema {found}, and this version of ctxmgr knows up to {SCHEMA}"
 
 
 def _noted(connection: Connection, key: str) -> str | None:

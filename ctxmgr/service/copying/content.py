@@ -17,7 +17,8 @@ from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.insertion import insert_or_replace
 from ctxmgr.service.catalog.schema import chunks, pack_proofs, packs
-from ctxmgr.service.storage.blobstore import Pack, Stamp
+from ctxmgr.service.storage.blobstore import Pack
+from ctxmgr.service.storage.packfiles import Stamp
 
 from .ends import End
 

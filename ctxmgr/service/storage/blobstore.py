@@ -22,14 +22,14 @@ from ctxmgr.engine.workspace.durable import replace_durably, sync_directory
 from ctxmgr.oserrors import described
 
 from .objectstore import check_process, first_line, open_store, try_out
+from .packfiles import PREFIX, Stamp, pack_key, stamp_of
 from .room import check_room
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["UPLOADS", "BlobStore", "Pack", "Stamp", "pack_key"]
+__all__ = ["UPLOADS", "BlobStore", "Pack"]
 
-_PREFIX: Final = "packs"
 UPLOADS: Final = "uploads"
 """Where in an object store lies what nodes have sent straight to it, until it is taken as a pack."""
 _UNFINISHED: Final = "unfinished"
@@ -42,16 +42,6 @@ class Pack(NamedTuple):
 
     name: str
     size: int
-
-
-class Stamp(NamedTuple):
-    """What shows, without reading a pack, that it is as it was: its size and the time of its last change.
-
-    For a local file the time is the inode's, which no program can set back.
-    """
-
-    size: int
-    changed_ns: int
 
 
 class BlobStore:
@@ -89,7 +79,7 @@ class BlobStore:
             return cls(store)
         try:
             folder = Path(location).absolute()
-            for part in (_PREFIX, _UNFINISHED):
+            for part in (PREFIX, _UNFINISHED):
                 (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
             _sweep(folder / _UNFINISHED)
             return cls(LocalStore(folder), folder)
@@ -127,8 +117,7 @@ class BlobStore:
                 check_process()
                 found = obstore.head(self._store, pack_key(name))
                 return Stamp(found["size"], int(found["last_modified"].timestamp() * 1_000_000) * 1000)
-            status = os.stat(self._folder / pack_key(name))
-            return Stamp(status.st_size, status.st_ctime_ns)
+            return stamp_of(self._folder, name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, BaseError) as error:
@@ -190,7 +179,7 @@ class BlobStore:
     def packs(self) -> Iterator[Pack]:
         """List every pack that is stored, without opening any."""
         try:
-            for batch in obstore.list(self._store, _PREFIX):
+            for batch in obstore.list(self._store, PREFIX):
                 for item in batch:
                     name = item["path"].rpartition("/")[2]
                     if len(name) == 64 and _HEX.issuperset(name):
@@ -245,11 +234,6 @@ class BlobStore:
         """
         if blake3(self.read(pack.name, 0, pack.size)).hexdigest() != pack.name:
             raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
-
-
-def pack_key(name: str) -> str:
-    """Return the key under which a pack is stored."""
-    return f"{_PREFIX}/{name[:2]}/{name}"
 
 
 def _read_range(file: Path, start: int, end: int) -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -12,15 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctxmgr.engine.workspace.durable import replace_durably
-from ctxmgr.engine.workspace.nodefolder import NODE_FOLDER, NodeFolder
+from ctxmgr.engine.workspace.nodefolder import NodeFolder
 from ctxmgr.errors import DataFolderError
 from ctxmgr.oserrors import described
 
-__all__ = ["FORMAT", "DataFolder"]
+from .marker import check_marker
 
-FORMAT = 1
-MARKER = "ctxmgr.json"
+__all__ = ["DataFolder"]
+
 PROBE_SIZE = 256 << 10
 """Bytes that a service needs at least, for its catalog's log."""
 
@@ -50,7 +47,7 @@ class DataFolder(NodeFolder):
         root = Path(os.path.realpath(os.path.expanduser(folder)))
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _check_marker(root)
+            check_marker(root)
             if problem := _what_keeps_from_writing(root):
                 from .standin import make_stand_in
 
@@ -108,28 +105,6 @@ class DataFolder(NodeFolder):
         return self.root / "url.key"
 
 
-def _check_marker(root: Path) -> None:
-    try:
-        text = (root / MARKER).read_bytes()
-    except PermissionError as error:
-        raise DataFolderError(
-            f"the data folder {str(root)!r} can't be read: {MARKER} in it belongs to another user; use it as that one"
-        ) from error
-    except FileNotFoundError:
-        # Another process may be making this folder at this moment, or was killed while it did: its marker's temporary
-        # name is the first thing written, so nothing else excuses a folder that is not empty.
-        strangers = sorted(name for name in os.listdir(root) if not name.startswith(MARKER) and name != NODE_FOLDER)
-        if strangers and not (root / MARKER).exists():
-            raise DataFolderError(
-                f"{str(root)!r} is not a ctxmgr data folder: it holds {strangers[0]!r} and no {MARKER}; "
-                "choose an empty or a new folder"
-            ) from None
-        if not strangers:
-            _write_marker(root)
-        text = (root / MARKER).read_bytes()
-    _check_format(root, text)
-
-
 def _what_keeps_from_writing(root: Path) -> str:
     """Return why a data folder can't be written; "" where it can."""
     try:
@@ -142,26 +117,3 @@ def _what_keeps_from_writing(root: Path) -> str:
     if catalog.exists() and not os.access(catalog, os.W_OK):
         return f"{str(catalog)!r} can't be written by this user"
     return ""
-
-
-def _check_format(root: Path, text: bytes) -> None:
-    try:
-        document = json.loads(text)
-        number = document["format"] if isinstance(document, dict) else None
-    except (ValueError, KeyError, RecursionError):
-        number = None
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise DataFolderError(
-            f"{str(root / MARKER)!r} is damaged: it should say which format the data folder has, and says "
-            f"{text[:80]!r}. Restore it from a backup, or name another data folder"
-        )
-    if number > FORMAT:
-        raise DataFolderError(
-            f"the data folder {str(root)!r} has format {number}, and this version of ctxmgr knows up to {FORMAT}: "
-            "use the newer ctxmgr that wrote it"
-        )
-
-
-def _write_marker(root: Path) -> None:
-    marker = json.dumps({"format": FORMAT}).encode() + b"\n"
-    replace_durably(root / MARKER, marker, unfinished=root / f"{MARKER}.{secrets.token_hex(8)}")

@@ -22,8 +22,9 @@ from obstore.exceptions import BaseError
 
 from ctxmgr.engine.manifest.errors import ContentError
 
-from .blobstore import UPLOADS, pack_key
+from .blobstore import UPLOADS
 from .objectstore import check_process, first_line, open_store, shown
+from .packfiles import pack_key
 from .staging import StagedMissing
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from ctxmgr.engine.content.packs import Located, SealedPack
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.service.catalog.chunkindex import CatalogChunkIndex
 from ctxmgr.service.catalog.database import Catalog
-from ctxmgr.service.storage.blobstore import BlobStore, Pack, Stamp
+from ctxmgr.service.storage.blobstore import BlobStore, Pack
+from ctxmgr.service.storage.packfiles import Stamp
 
 __all__ = ["CatalogContentStore"]
 

@@ -1,6 +1,7 @@
 """The ways from one version of the catalog's tables to the next, as Alembic's revisions in ``versions``.
 
-A revision is the number that ``schema.SCHEMA`` had. Each runs in the transaction that notes it in the table ``meta``.
+A revision is the number that ``schemaversion.SCHEMA`` had. Each runs in the transaction that notes it in the table
+``meta``.
 
 Programs of an earlier version may be running while a revision is applied. So one first *expands* the tables: tables,
 and columns with a default, which those programs don't miss. What takes something away from them, or changes what it

@@ -18,7 +18,8 @@ from ctxmgr.errors import DataFolderError
 from ctxmgr.service.catalog import versions
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
-from ctxmgr.service.catalog.schema import OLDEST, SCHEMA, contexts, metadata, revisions, tasks
+from ctxmgr.service.catalog.schema import contexts, metadata, revisions, tasks
+from ctxmgr.service.catalog.schemaversion import OLDEST, SCHEMA
 from tests.support.servers import Database
 
 ROW = {"id": "task-1", "account": "local", "session_id": "s-1", "context_id": "c-1", "mount": "/", "path": "/"}
@@ -238,7 +239,7 @@ def test_what_programs_that_run_could_not_go_on_with_is_not_done_beside_them(
     shutil.copytree(versions.MIGRATIONS, tmp_path / "migrations")
     (tmp_path / "migrations" / "versions" / "newer.py").write_text(CONTRACTION.format(newer, SCHEMA, newer))
     monkeypatch.setattr(versions, "MIGRATIONS", tmp_path / "migrations")
-    monkeypatch.setattr("ctxmgr.service.catalog.schema.SCHEMA", newer)
+    monkeypatch.setattr("ctxmgr.service.catalog.versions.SCHEMA", newer)
     with pytest.raises(DataFolderError, match=r"stop pid 7 on example first"):
         kept.open(users=lambda connection: ["pid 7 on example"])
     assert described(kept.engine) == before

@@ -17,7 +17,8 @@ from ctxmgr.errors import DataFolderError
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import postgresql
 from ctxmgr.service.catalog.insertion import bulk_insert
-from ctxmgr.service.catalog.schema import SCHEMA, contexts, meta, nodes, tasks
+from ctxmgr.service.catalog.schema import contexts, meta, nodes, tasks
+from ctxmgr.service.catalog.schemaversion import SCHEMA
 from ctxmgr.service.copying import copy, ends, rows
 from ctxmgr.service.copying.content import Progress
 from ctxmgr.service.copying.copy import copy_service

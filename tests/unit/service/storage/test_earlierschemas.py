@@ -16,7 +16,7 @@ import pytest
 
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import versions
-from ctxmgr.service.catalog.schema import SCHEMA
+from ctxmgr.service.catalog.schemaversion import SCHEMA
 from tests.unit.service.servicedoor import Door, binding, fill
 
 SAME = "both accounts have this"
