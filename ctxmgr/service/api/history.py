@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row
 
 from ctxmgr.engine.policy.mounts import joined
 from ctxmgr.engine.policy.values import malformed
+from ctxmgr.engine.workspace.uploadname import workspace_of
 from ctxmgr.errors import ServiceError
 from ctxmgr.service.catalog import comparison, contextfork, contexts, history, revisions
 from ctxmgr.service.catalog.clock import timestamp
@@ -139,7 +140,7 @@ def _described(row: Row[Any], head: int) -> dict[str, Any]:
         "Note": row.note,
         "TaskId": row.task_id,
         "Current": row.number == head,
-        "Workspace": row.workspace,
+        "Workspace": workspace_of(row.workspace),
         "Directory": joined(root, row.mount) if root else "",
         "Host": row.host,
     }

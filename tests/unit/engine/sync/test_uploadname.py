@@ -13,7 +13,7 @@ from ctxmgr.engine.sync.port import ContextStore
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.engine.sync.run import Syncs
 from ctxmgr.engine.workspace.nodefolder import NodeFolder
-from ctxmgr.engine.workspace.uploadname import made_name, noted_name
+from ctxmgr.engine.workspace.uploadname import made_name, noted_name, workspace_of
 from tests.support.contextstores import ACCOUNT, ADAPTERS, Keeper
 
 
@@ -104,6 +104,7 @@ def test_a_name_is_kept_until_there_is_a_state(machines: tuple[Machine, Machine]
     state.with_suffix(".upload").write_text("torn")
     assert noted_name(state) == ""
     assert made_name(state) != name
+    assert workspace_of(made_name(state)) == workspace_of(name) != workspace_of(made_name(tmp_path / "b.state"))
     one.write("first")
     one.sync("upload")
     assert [file.suffix for file in (one.own / "workspaces").iterdir()] == [".state"]
