@@ -288,7 +288,7 @@ class ContextService:
         request_id = new_request_id()
         try:
             self._runtime.check_open()
-            return success(request_id, answer())
+            return success(request_id, self._runtime.catalog.insist(answer))
         except ServiceError as error:
             from ctxmgr.service.catalog.errors import CatalogError
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -259,18 +260,21 @@ class Upload:
         except (OSError, ContentError) as error:
             raise _not_stored(self._path, error) from error
         content = Entry(FILE, 0, 0, size, digest, chunks)
-        with runtime.catalog.write() as connection:
-            revisions.held_head(connection, self._context_id)
-            contexts.find(connection, self._account, self._context_id)
-            check_conditions(self._headers, self._etag_there(connection), reading=False)
-            check_stored(connection, self._account, [(self._path, content)])
-            revision = contextfiles.put(connection, self._context_id, self._path, content, note="file")
+        revision = runtime.catalog.insist(partial(self._commit, content))
         return Stored(revision, size, digest, self._checksums.repr_digest)
 
     def close(self) -> None:
         """Forget what was not finished."""
         with suppress(OSError):
             self._file.close()
+
+    def _commit(self, content: Entry) -> int:
+        with self._runtime.catalog.write() as connection:
+            revisions.held_head(connection, self._context_id)
+            contexts.find(connection, self._account, self._context_id)
+            check_conditions(self._headers, self._etag_there(connection), reading=False)
+            check_stored(connection, self._account, [(self._path, content)])
+            return contextfiles.put(connection, self._context_id, self._path, content, note="file")
 
     def _check(self) -> None:
         if self._announced is not None and self._size != self._announced:

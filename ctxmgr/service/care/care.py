@@ -7,10 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import Timeout
 from sqlalchemy import Connection, delete, insert, select
 
-from ctxmgr.engine.workspace.locks import lock_of
 from ctxmgr.errors import ServiceError
 from ctxmgr.retention import Retention
 from ctxmgr.service.catalog.clock import now_ms
@@ -22,6 +20,7 @@ from .check import check_store, repair
 from .prune import PrunedContext, Room, apply_retention, free_room, loose_bytes
 from .report import Report
 from .stats import Volume, account_volume
+from .turns import alone
 
 __all__ = ["Care"]
 
@@ -43,7 +42,7 @@ class Care:
         """
         self._catalog = catalog
         self._store = store
-        self._lock = locks / "care.lock"
+        self._locks = locks
         self._alone = alone
 
     def stats(self, account: str) -> Volume:
@@ -94,17 +93,23 @@ class Care:
 
     def run_if_due(self) -> bool:
         """Prune as the contexts' own retentions say, and give room back, where that was last done a day ago or more."""
-        with self._catalog.read() as connection:
-            if now_ms() - _last(connection) < DAY_MS:
-                return False
-            ruled = connection.execute(select(contexts.c.id).where(contexts.c.retention != "")).scalars().all()
+        if not self._is_due():
+            return False
         try:
             with self._held(0):
+                if not self._is_due():
+                    return False  # another process was at it
+                with self._catalog.read() as connection:
+                    ruled = connection.execute(select(contexts.c.id).where(contexts.c.retention != "")).scalars().all()
                 apply_retention(self._catalog, dict.fromkeys(ruled))
                 self._freed(None)
         except ServiceError:
             return False  # another process is at it
         return True
+
+    def _is_due(self) -> bool:
+        with self._catalog.read() as connection:
+            return now_ms() - _last(connection) >= DAY_MS
 
     def _freed(self, grace_ms: int | None) -> Room:
         room = free_room(self._catalog, self._store, alone=self._alone, grace_ms=grace_ms)
@@ -117,11 +122,8 @@ class Care:
     def _held(self, timeout: float) -> Iterator[None]:
         with ExitStack() as held:
             try:
-                if self._catalog.shared:
-                    held.enter_context(self._catalog.alone("care", timeout))
-                else:
-                    held.enter_context(lock_of(self._lock, timeout=timeout))
-            except (Timeout, TimeoutError):
+                held.enter_context(alone(self._catalog, self._locks, "care", timeout))
+            except TimeoutError:
                 raise ServiceError(
                     "ServiceUnavailable.Busy", "another process prunes or checks the same data folder: try again later"
                 ) from None

@@ -59,14 +59,17 @@ class CatalogChunkIndex:
         Returns:
             False where the pack is not there any more: whoever removes packs took it for an old one. Store it again.
         """
-        rows = sorted(pack.rows)
-        with self._catalog.write() as connection:
-            if not record_pack(connection, pack, stamp):
-                return False
-            # In the order of the index, neighbours come on the same page.
-            placed = [(self._account, digest, pack.name, *place, None) for digest, *place in rows]
-            insert_or_replace(connection, chunks, placed)
-            return True
+        # In the order of the index, neighbours come on the same page.
+        placed = [(self._account, digest, pack.name, *place, None) for digest, *place in sorted(pack.rows)]
+
+        def add() -> bool:
+            with self._catalog.write() as connection:
+                if not record_pack(connection, pack, stamp):
+                    return False
+                insert_or_replace(connection, chunks, placed)
+                return True
+
+        return self._catalog.insist(add)
 
     def prove(self, pack: str, stamp: Stamp) -> None:
         """Record what a pack's stamp was before the pack was read and found whole."""

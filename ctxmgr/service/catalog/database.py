@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import StatementError
@@ -17,7 +18,7 @@ from ctxmgr.service import forks
 
 from . import versions
 from .backend import Backend
-from .errors import BUSY, CatalogError
+from .errors import BUSY, CatalogError, TransactionLost
 from .schema import nodes
 from .sqlite import SQLite
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MIGRATING", "Catalog"]
 
+_T = TypeVar("_T")
+
 MIGRATING = "migrate"
 """The name that is held by whoever makes the tables or brings them up, which every start of a service does."""
+ATTEMPTS: Final = 5
+"""At what the database lets go for the sake of another, which has come to its end each time."""
 
 
 class Catalog:
@@ -38,6 +43,7 @@ class Catalog:
         self.name = backend.name
         self._backend = backend
         self._closed = False
+        self._thread = _Commits()
         forks.without_connections(backend)
 
     @classmethod
@@ -147,6 +153,26 @@ class Catalog:
         with self._transaction(self._backend.writer) as connection:
             self._backend.hold(connection, *held)
             yield connection
+        self._thread.commits += 1
+
+    def insist(self, job: Callable[[], _T]) -> _T:
+        """Return what a job gives, done again where the database ended a transaction of it for the sake of another.
+
+        Args:
+            job: leaves nothing behind when it raises before its first write transaction is committed. After that it is
+                not done again.
+
+        Raises:
+            TransactionLost: that happened again and again, or to a later transaction.
+        """
+        commits = self._thread.commits
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return job()
+            except TransactionLost:
+                if self._thread.commits != commits:
+                    raise
+        return job()
 
     @contextmanager
     def alone(self, what: str, timeout: float) -> Iterator[None]:
@@ -217,7 +243,7 @@ class Catalog:
                 more = self._users()
             elif meant.code == "InternalError" and (problem := self._refusal()):
                 meant = CatalogError("ServiceUnavailable.Outdated", problem)
-            raise CatalogError(meant.code, meant.message + more) from error.orig
+            raise type(meant)(meant.code, meant.message + more) from error.orig
         except NoConnection as error:
             problem = f"the catalog {self.name} is in use by too many requests at once: try again"
             raise CatalogError(BUSY, problem) from error
@@ -240,6 +266,12 @@ class Catalog:
             if make and not there:
                 versions.make(connection)
             return there or make
+
+
+class _Commits(threading.local):
+    """How many write transactions a thread has committed."""
+
+    commits = 0
 
 
 def _lost(path: Path) -> DataFolderError:

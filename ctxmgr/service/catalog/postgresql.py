@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DataError, StatementError
 from ctxmgr.errors import DataFolderError
 
 from .channel import Channel
-from .errors import BUSY, CatalogError
+from .errors import BUSY, CatalogError, TransactionLost
 from .schema import tasks
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ _NUMBERED = text(
     "HAVING max(number) IS NOT NULL"
 )
 SECONDS_BETWEEN_TRIES: Final = 0.2
-_BUSY: Final = ("40001", "40P01", "55P03")  # serialization_failure, deadlock_detected, lock_not_available
+_LOST: Final = ("40001", "40P01")  # serialization_failure, deadlock_detected
+_BUSY: Final = ("55P03",)  # lock_not_available
 _FULL: Final = ("53100", "53200", "53300")  # disk_full, out_of_memory, too_many_connections
 _AWAY: Final = ("08", "57P")  # connection exceptions, operator intervention
 
@@ -139,8 +140,9 @@ class PostgreSQL:
         """Return what a driver's error means to people; its own text may hold the whole statement."""
         first, _, _ = str(error.orig).strip().partition("\n")
         state = getattr(error.orig, "sqlstate", None) or ""
-        if state in _BUSY:
-            return CatalogError(BUSY, f"the catalog {self.name} can't be written now ({first}): try again")
+        if state in _LOST or state in _BUSY:
+            kind = TransactionLost if state in _LOST else CatalogError
+            return kind(BUSY, f"the catalog {self.name} can't be written now ({first}): try again")
         if state in _FULL:
             return CatalogError("ServiceUnavailable.DiskFull", f"the catalog {self.name} has no room: {first}")
         if state == "25006":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.engine.policy.policy import BindingPolicy
@@ -32,8 +33,11 @@ class CatalogContextStore:
         self._account = account
 
     def start(self, task: Task) -> None:
-        with self._catalog.write() as connection:
-            tasks.start(connection, task)
+        def start() -> None:
+            with self._catalog.write() as connection:
+                tasks.start(connection, task)
+
+        self._catalog.insist(start)
 
     def report(self, task: Task, progress: Progress) -> None:
         # Others see the progress a little later then; the task itself is none the worse.
@@ -78,6 +82,9 @@ class CatalogContextStore:
         return self.content.missing(referred_to)
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
+        self._catalog.insist(partial(self._commit, task, changes, head, outcome))
+
+    def _commit(self, task: Task, changes: Sequence[RowChange], head: int, outcome: Outcome | None) -> None:
         # Not by path: what a later change replaces is a revision's content too.
         put = [item for change in changes for item in change.put.items()]
         with self._catalog.write() as connection:

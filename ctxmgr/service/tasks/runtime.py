@@ -260,7 +260,7 @@ class Runtime:
                     monitor.stop()
                 self._workers.wait(STOP_TIMEOUT)
             try:
-                self.node.leave(self._settle)
+                self.catalog.insist(partial(self.node.leave, self._settle))
             except Exception as error:
                 # The lock is gone with the process at the latest: the next to look finds the node dead.
                 logger.warning("can't note in the catalog that the service was closed: %s", reason(error))
@@ -302,7 +302,7 @@ class Runtime:
         task = queued.task
         try:
             if task.mode in (tasks.CLEAR, tasks.RESTORE):
-                self._change(task)
+                self._change(queued.account, task)
             else:
                 self.syncs(queued.account).run(task, queued.root, self._live[task.id])
         except TaskInterrupted:
@@ -330,11 +330,13 @@ class Runtime:
             observe(task_id)
         self.clean_up()
 
-    def _change(self, task: Task) -> None:
-        with self.catalog.write() as connection:
-            tasks.start(connection, task)
-        with self.catalog.write() as connection:
-            tasks.succeed(connection, task, history.go_back(connection, task))
+    def _change(self, account: str, task: Task) -> None:
+        def go_back() -> None:
+            with self.catalog.write() as connection:
+                tasks.succeed(connection, task, history.go_back(connection, task))
+
+        self.store(account).start(task)
+        self.catalog.insist(go_back)
 
     def _end(self, task_id: str, error: str) -> None:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 
 from ctxmgr.engine.archives.cache import ArchiveCache
 from ctxmgr.service.care.care import Care
+from ctxmgr.service.care.turns import alone
 from ctxmgr.service.catalog import lifecycle
 from ctxmgr.service.catalog.clock import now_ms
-from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.retries import Retries
 
 from .cleanup import Cleanup
@@ -43,7 +44,7 @@ class Upkeep:
         self.cleanup = Cleanup(places.catalog, places.folder, places.home)
         self.caretaker = Sweeper(care.run_if_due, "prune what is stored")
         self.sweeper = Sweeper(
-            partial(_sweep, places.catalog, Retries("recycle files of the context {} whose time is over")),
+            partial(_sweep, places, Retries("recycle files of the context {} whose time is over")),
             "recycle files whose time is over",
         )
         self._catalog = places.catalog
@@ -66,5 +67,6 @@ class Upkeep:
         self.caretaker.stop()
 
 
-def _sweep(catalog: Catalog, retries: Retries) -> None:
-    lifecycle.sweep(catalog, now_ms(), retries)
+def _sweep(places: Places, retries: Retries) -> None:
+    with suppress(TimeoutError), alone(places.catalog, places.folder.locks, "recycle"):
+        lifecycle.sweep(places.catalog, now_ms(), retries)

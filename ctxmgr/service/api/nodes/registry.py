@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from ctxmgr import nodewire
@@ -76,12 +77,14 @@ def open_call(runtime: Runtime, name: str, body: bytes, account: str) -> OpenedC
     kind, _ = nodewire.CALLS[name]
     with refused(name):
         message = nodewire.decode(body, kind)
-        watch = sessions.watch_take(runtime, account, message) if isinstance(message, nodewire.Take) else None
+        watch = None
+        if isinstance(message, nodewire.Take):
+            watch = runtime.catalog.insist(partial(sessions.watch_take, runtime, account, message))
 
     def answer() -> bytes:
         with refused(name):
             runtime.check_open()
-            told = perform(runtime, account, message)
+            told = runtime.catalog.insist(partial(perform, runtime, account, message))
         return told if isinstance(told, bytes) else nodewire.encode(told)
 
     return OpenedCall(watch, answer)

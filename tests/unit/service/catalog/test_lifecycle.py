@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import update
 
 from ctxmgr.service import ContextService
+from ctxmgr.service.care.turns import alone
 from ctxmgr.service.catalog import lifecycle as recycling
 from ctxmgr.service.catalog.clock import now_ms
 from ctxmgr.service.catalog.lifecycle import DAY_MS, sweep
 from ctxmgr.service.catalog.retries import Retries
 from ctxmgr.service.catalog.schema import revisions
+from ctxmgr.service.tasks.sweeper import Sweeper
 from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
@@ -146,6 +148,19 @@ def test_a_service_sweeps_by_itself(
         assert Door(again).files(context) == []
     finally:
         again.close()
+
+
+def test_one_process_sweeps_at_a_time(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sweeper, "begin", lambda sweeper: None)
+    context, _ = kept(door, tmp_path / "w", {"a": "1"}, **recycle("1Day"))
+    monkeypatch.setattr("ctxmgr.service.tasks.upkeep.now_ms", lambda: int(2 * DAY_MS) + now_ms())
+    runtime = door.service._runtime
+    sweep_here = runtime.upkeep.sweeper._job
+    with alone(runtime.catalog, runtime.folder.locks, "recycle"):
+        sweep_here()
+        assert door.files(context) == ["/a"]
+    sweep_here()
+    assert door.files(context) == []
 
 
 def test_no_thread_is_made_where_nothing_is_ever_recycled(door: Door, tmp_path: Path) -> None:
