@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,7 @@ from ctxmgr.engine.manifest.entries import is_temporary
 from tests.support.aiming import MOMENTS, Marksman, Shot
 from tests.support.scripted import PATIENCE, ScriptedServer
 
-from .serving import environment_with, serve_command
+from .serving import Revived, environment_with
 from .test_kill import Tree, grow, harvest, plant
 
 KILLS = int(os.environ.get("CTXMGR_TEST_KILLS", "12"))
@@ -35,61 +32,6 @@ SECOND_KILLS = 0.3
 """How many of the kills are followed by one in what recovers from it."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 20 * KILLS)]
-
-
-class Revived:
-    """A service that is started again, at the same address, as soon as it ends."""
-
-    def __init__(self, folder: Path) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.up = threading.Event()
-        self.log = folder / "service.log"
-        self._command = serve_command(folder / "data", "--lease", LEASE, port=self.port)
-        self._process: subprocess.Popen[str]
-        self._closing = False
-        self._begin()
-        self._thread = threading.Thread(target=self._keep, name="revival")
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        self.wait()
-        return f"http://127.0.0.1:{self.port}"
-
-    def wait(self) -> None:
-        """Wait until it answers."""
-        assert self.up.wait(PATIENCE), self.log.read_text()
-
-    def kill(self) -> None:
-        """Kill it, also while it starts."""
-        self.up.clear()
-        self._process.kill()
-        self._process.wait()
-
-    def close(self) -> None:
-        self._closing = True
-        self._process.kill()
-        self._thread.join()
-
-    def _begin(self) -> None:
-        with self.log.open("a") as log:
-            environment = environment_with(CTXMGR_API_KEY=KEY)
-            self._process = subprocess.Popen(
-                self._command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-
-    def _keep(self) -> None:
-        while True:
-            with self._process as process:
-                assert process.stdout is not None
-                if process.stdout.readline().strip():
-                    self.up.set()
-                process.wait()
-            self.up.clear()
-            if self._closing or process.returncode != -signal.SIGKILL:
-                return
-            self._begin()
 
 
 class World:
@@ -163,7 +105,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("CTXMGR_HOME", str(tmp_path / "home of the reader"))
-    service = Revived(tmp_path)
+    service = Revived(tmp_path / "data", "--lease", LEASE, CTXMGR_API_KEY=KEY)
     try:
         yield World(tmp_path, service, server.url, Marksman(server, service.port))
     finally:

@@ -120,7 +120,7 @@ def faulty(request: pytest.FixtureRequest, service: Service, server: ScriptedSer
         yield server.url, lambda: damage.done
         return
     port = urlsplit(service.endpoint).port or 0
-    with FaultyLine(port, one_in=30, idle_seconds=IDLE, seed=SEED) as line:
+    with FaultyLine(lambda: port, one_in=30, idle_seconds=IDLE, seed=SEED) as line:
         yield line.url, lambda: sum(line.faults.values())
         print(line.faults)
 

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
@@ -17,6 +18,7 @@ __all__ = ["FaultyLine"]
 
 _AT_ONCE: Final = 1 << 14
 _LONGEST_DELAY: Final = 0.02
+_KINDS: Final = ("flip", "cut", "delay")
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that ends a connection by a reset."""
 
@@ -29,18 +31,28 @@ class FaultyLine:
         faults: how often each kind of fault was made; ``idle`` is a cut of what had fallen silent.
     """
 
-    def __init__(self, port: int, *, one_in: int, idle_seconds: float, seed: int) -> None:
+    def __init__(
+        self,
+        port: Callable[[], int],
+        *,
+        one_in: int,
+        idle_seconds: float,
+        seed: int,
+        kinds: Sequence[str] = _KINDS,
+    ) -> None:
         """Listen on a free port.
 
         Args:
-            port: of loopback, to which everything is passed on.
+            port: returns the port of loopback to which all of a connection that begins is passed on.
             one_in: of how many pieces of at most 16 KiB one meets a fault.
             idle_seconds: after which a connection on which nothing moves is cut.
+            kinds: of faults.
         """
         self.faults: Counter[str] = Counter()
         self._port = port
         self._one_in = one_in
         self._idle_seconds = idle_seconds
+        self._kinds = kinds
         self._random = random.Random(seed)
         self._guard = threading.Lock()
         self._closing = threading.Event()
@@ -72,7 +84,7 @@ class FaultyLine:
             while True:
                 near, _ = self._listener.accept()
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._port))
+                    far = socket.create_connection(("127.0.0.1", self._port()))
                 except OSError:
                     near.close()
                     continue
@@ -130,7 +142,7 @@ class FaultyLine:
         with self._guard:
             if self._random.randrange(self._one_in):
                 return ""
-            fault = self._random.choice(["flip", "cut", "delay"])
+            fault = self._random.choice(self._kinds)
             self.faults[fault] += 1
             return fault
 
