@@ -82,7 +82,8 @@ def read_content(descriptor: int, size: int, writer: PackWriter | None, progress
     """Read an open file from where it stands: cut it into chunks, digest it, and store it where there is a writer.
 
     Returns:
-        the bytes read, which are more or fewer than ``size`` if the file has changed; their digest; their chunks.
+        the bytes read, which are one more or some fewer than ``size`` if the file has changed; their digest; their
+        chunks.
     """
     if size <= WHOLE_SIZE:
         # One byte more than there should be shows whether the file has grown; a larger buffer would cost more to map
@@ -98,14 +99,18 @@ def read_content(descriptor: int, size: int, writer: PackWriter | None, progress
         if progress is not None:
             progress(0, length)
 
-    return as_chunks(_Stream(descriptor), writer, count)
+    return as_chunks(_Stream(descriptor, size + 1), writer, count)
 
 
 class _Stream:
     """The ``readinto`` that the chunker asks for; an open file object would buffer once more."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, most: int) -> None:
         self._descriptor = descriptor
+        self._left = most
 
     def readinto(self, buffer: memoryview) -> int:
-        return os.readv(self._descriptor, [buffer])
+        # A file may grow faster than it can be read.
+        count = os.readv(self._descriptor, [buffer[: self._left]])
+        self._left -= count
+        return count

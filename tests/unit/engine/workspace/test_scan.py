@@ -290,6 +290,23 @@ def test_a_file_that_keeps_changing_is_an_error_that_names_it(root: Path) -> Non
     assert writer.times == 1000 - ingest_module.ATTEMPTS
 
 
+def test_a_file_that_grows_faster_than_it_is_read_comes_to_an_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = root / "busy.log"
+    file.write_bytes(bytes(2 << 20))
+    plain = os.readv
+
+    def growing(descriptor: int, buffers: list[memoryview]) -> int:
+        count = plain(descriptor, buffers)
+        with file.open("ab") as more:
+            more.write(bytes(count))
+        assert file.stat().st_size < 1 << 28, "no end of it is seen"
+        return count
+
+    monkeypatch.setattr(os, "readv", growing)
+    with pytest.raises(WorkspaceError, match=r"'busy\.log' .*keeps changing"):
+        scan(root, WorkspaceState())
+
+
 def test_what_disappears_during_the_scan_was_never_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "d").mkdir()
     (root / "d/x").touch()
