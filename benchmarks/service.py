@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import uvicorn
@@ -174,6 +174,13 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+class Server(Protocol):
+    """Where a session can be made."""
+
+    port: int
+    key: str
+
+
 class Session:
     """A session of the service, rooted at a directory."""
 
@@ -183,7 +190,7 @@ class Session:
         self._client = client
 
     @classmethod
-    async def of(cls, service: Remote, root: Path) -> Session:
+    async def of(cls, service: Server, root: Path) -> Session:
         session = cls(service.key, await connect(service.port))
         context = await session.call("GetContext", Name=root.name, AllowCreate="true")
         policy = json.dumps({"uploadPolicy": {"autoUpload": False}, "downloadPolicy": {"autoDownload": False}})
