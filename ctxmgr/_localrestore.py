@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import ApiError, ConnectionFailed, ProtocolError
-from .results import RestoredFile, RestoreResult
+from .results import RestoredFile, RestoreResult, SyncProgress
 from .structuring import EntryData
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Target", "entries_of"]
 
 _FRAME = struct.Struct(">IQ")
+SECONDS_BETWEEN_TELLS = 0.1
 _KINDS = {"folder": "dir", "file": "file", "link": "link"}
 
 
@@ -52,18 +54,28 @@ class Target:
         directory: the path that was named.
         entries: what the context held.
         revision: when it held that.
-        force: as for ``Contexts.restore``.
+        force, progress: as for ``Contexts.restore``.
 
     Raises:
         ApiError: it can't be used: ``Restore.NotEmpty`` or ``Restore.Failed``.
     """
 
-    def __init__(self, directory: str, entries: Mapping[bytes, Entry], revision: int, *, force: bool) -> None:
+    def __init__(
+        self,
+        directory: str,
+        entries: Mapping[bytes, Entry],
+        revision: int,
+        *,
+        force: bool,
+        progress: Callable[[SyncProgress], object] | None = None,
+    ) -> None:
         from .engine.workspace.restore import Restore
 
         self.revision = revision
+        self._progress = progress
+        self._next = 0.0
         with _told():
-            self._restore = Restore(directory, entries, force=force)
+            self._restore = Restore(directory, entries, force=force, moved=self._moved)
             self._restore.begin()
 
     def batches(self) -> list[dict[bytes, Entry]]:
@@ -102,6 +114,7 @@ class Target:
             ApiError: ``Restore.Failed``: something can't be read.
         """
         restore = self._restore
+        self._tell()
         with _told():
             unproven = restore.unproven()
         files, size = restore.written
@@ -117,6 +130,17 @@ class Target:
             bytes=size,
             receipt=receipt,
         )
+
+    def _moved(self) -> None:
+        if self._progress is not None and (now := time.monotonic()) >= self._next:
+            self._next = now + SECONDS_BETWEEN_TELLS
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            (files, size), (files_total, bytes_total) = self._restore.written, self._restore.total
+            done = {"files_done": files, "bytes_done": size + self._restore.begun}
+            self._progress(SyncProgress(**done, files_total=files_total, bytes_total=bytes_total))
 
 
 class _Reader:

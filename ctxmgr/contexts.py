@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from os import PathLike
 
@@ -23,6 +23,7 @@ from .results import (
     RestoreResult,
     Revision,
     RevisionListResult,
+    SyncProgress,
 )
 from .structuring import structure
 
@@ -152,6 +153,7 @@ class Contexts:
         *paths: str,
         revision: When | None = None,
         force: bool = False,
+        progress: Callable[[SyncProgress], object] | None = None,
     ) -> RestoreResult:
         """Write what a context holds, or held at a revision, into a directory (ctxmgr's own service only).
 
@@ -168,6 +170,8 @@ class Contexts:
             revision: as for ``revert``; ``None`` for as it is.
             force: write into a directory that holds something else, too. What has the path of a wanted file is
                 replaced, and the rest stays.
+            progress: called with how far the restore is, a few times a second, by the thread that writes. What it
+                raises ends the call; what was written stays, and a restore that is begun again goes on there.
 
         Raises:
             ImportError: the extra that restores is not installed.
@@ -176,7 +180,7 @@ class Contexts:
         if not isinstance(to, (str, PathLike)):
             raise ArgumentTypeError(f"to is {to!r}; it must be the path of a directory: revert goes back to a revision")
         context_id, name = context_id_of(context), "" if revision is None else revision_name(revision)
-        return self._restores.restore(context_id, absolute(to), paths, name, force=force)
+        return self._restores.restore(context_id, absolute(to), paths, name, force=force, progress=progress)
 
     def fork(self, context: Context | str, name: str, *, revision: When | None = None) -> ContextResult:
         """Make another context that holds what this one holds, or held at a revision (ctxmgr's own service only).

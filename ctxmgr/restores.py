@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ._io import on_thread
@@ -11,7 +11,7 @@ from ._localrestore import Target, entries_of
 from .answers import result_of
 from .core import ClientCore
 from .errors import ApiError
-from .results import RestoreResult
+from .results import RestoreResult, SyncProgress
 from .structuring import EntryData, structure_list
 
 if TYPE_CHECKING:
@@ -29,7 +29,14 @@ class Restores:
         self._core = core
 
     def restore(
-        self, context_id: str, directory: str, paths: Sequence[str], revision: str, *, force: bool
+        self,
+        context_id: str,
+        directory: str,
+        paths: Sequence[str],
+        revision: str,
+        *,
+        force: bool,
+        progress: Callable[[SyncProgress], object] | None,
     ) -> RestoreResult:
         """Restore a context, or paths of it; otherwise as ``Contexts.restore``.
 
@@ -53,7 +60,7 @@ class Restores:
             parameters["NextToken"] = str(answer.document.get("NextToken") or "")
             more = bool(parameters["NextToken"])
         try:
-            target = on_thread(lambda: Target(directory, entries, number, force=force))
+            target = on_thread(lambda: Target(directory, entries, number, force=force, progress=progress))
             refusal = self._core.transport.fill(context_id, target)
             if refusal is not None:
                 return result_of(refusal, RestoreResult)

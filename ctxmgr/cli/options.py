@@ -121,4 +121,7 @@ def _noted(ctx: click.Context, parameter: click.Parameter, value: str | bool | N
     if isinstance(value, str):
         named(ctx, parameter, value)
     assert parameter.name is not None, "an option has a name"
-    setattr(ctx.ensure_object(Invocation), parameter.name, value)
+    invocation = ctx.ensure_object(Invocation)
+    setattr(invocation, parameter.name, value)
+    if invocation.quiet and invocation.verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other: give one")

@@ -1,4 +1,4 @@
-"""Runs one sync to its end: draws how far it is on a terminal, and gives up on a server that has fallen silent."""
+"""Runs a sync or a restore to its end: draws on a terminal how far it is, and gives up on a silent server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from .clients import is_server
 from .estimate import Estimate
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from ctxmgr.results import Context, ContextSyncResult, SyncProgress
     from ctxmgr.sessions import Session
 
-__all__ = ["Bar", "can_be_shown", "run_sync"]
+    OnProgress = Callable[[SyncProgress], object]
+
+__all__ = ["Bar", "can_be_shown", "run_shown", "run_sync"]
+
+_T = TypeVar("_T")
 
 _ENDLESS = 10**9  # a sync takes as long as it takes
 _BEFORE_BAR = 0.3  # seconds: what is done sooner needs no bar
@@ -31,7 +35,7 @@ _BETWEEN_FRAMES = 0.1
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_LINES = 1.0
 _SILENCE = 60.0
-_VERBS = {"upload": "Uploading", "download": "Downloading", "copy": "Copying"}
+_VERBS = {"upload": "Uploading", "download": "Downloading", "copy": "Copying", "restore": "Restoring"}
 
 
 def run_sync(
@@ -52,19 +56,38 @@ def run_sync(
         CtxmgrError: the sync could not be started.
         Failure: the server stopped answering.
     """
-    running = _Running(session, context, mode, choices)
-    remote = is_server(invocation)
+
+    def sync(progress: OnProgress) -> ContextSyncResult:
+        return session.context.sync(context.id, MOUNT, mode, max_retries=_ENDLESS, progress=progress, **choices)
+
+    def give_up() -> NoReturn:
+        client.close()
+        raise Failure(f"the {mode} was begun and is not proven done: the server has not answered since")
+
+    return run_shown(sync, Bar(mode, context.name), invocation, give_up if is_server(invocation) else None)
+
+
+def run_shown(
+    work: Callable[[OnProgress], _T], bar: Bar, invocation: Invocation, silent: Callable[[], NoReturn] | None = None
+) -> _T:
+    """Do what takes long, tell how far it is as the invocation asks for, and return what comes of it.
+
+    Args:
+        work: does it; is given what to call with how far it is.
+        bar: draws that.
+        silent: called where nothing was told for a minute; raises.
+    """
     lines = invocation.verbose and not invocation.json
     draws = not (invocation.json or invocation.quiet or lines) and can_be_shown()
-    if not draws and not lines and not remote:
+    running = _Running(work)
+    if not draws and not lines and silent is None:
         return running.result()
-    with Bar(mode, context.name) as bar:
+    with bar:
         wait = _BETWEEN_LINES if lines else _BEFORE_BAR
         while not running.ended(wait):
             wait = _BETWEEN_LINES if lines else _BETWEEN_FRAMES if draws else _BETWEEN_LOOKS
-            if remote and time.monotonic() - running.answered > _SILENCE:
-                client.close()
-                raise Failure(f"the {mode} was begun and is not proven done: the server has not answered since")
+            if silent is not None and time.monotonic() - running.answered > _SILENCE:
+                silent()
             if draws:
                 bar.update(running.progress)
             elif lines:
@@ -72,19 +95,19 @@ def run_sync(
     return running.result()
 
 
-class _Running:
-    """A sync on a thread of its own: one that hangs can't keep the process from ending.
+class _Running(Generic[_T]):
+    """Work on a thread of its own: what hangs can't keep the process from ending.
 
     Attributes:
-        answered: the monotonic second of the last answer.
+        answered: the monotonic second at which it told last how far it is.
         progress: how far it was then.
     """
 
-    def __init__(self, session: Session, context: Context, mode: SyncMode, choices: Mapping[str, Any]) -> None:
+    def __init__(self, work: Callable[[OnProgress], _T]) -> None:
         self.answered = time.monotonic()
         self.progress: SyncProgress | None = None
-        self._session, self._context, self._mode, self._choices = session, context, mode, choices
-        self._result: ContextSyncResult | None = None
+        self._work = work
+        self._results: list[_T] = []
         self._error: BaseException | None = None
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="ctxmgr-command", daemon=True).start()
@@ -96,24 +119,16 @@ class _Running:
         """Wait that many seconds at most; return whether it has ended."""
         return self._ended.wait(timeout)
 
-    def result(self) -> ContextSyncResult:
-        """Wait for the end; return the result, or raise what the sync raised."""
+    def result(self) -> _T:
+        """Wait for the end; return the result, or raise what the work raised."""
         self._ended.wait()
         if self._error is not None:
             raise self._error
-        assert self._result is not None, "a sync that raised nothing gave a result"
-        return self._result
+        return self._results[0]
 
     def _run(self) -> None:
         try:
-            self._result = self._session.context.sync(
-                self._context.id,
-                MOUNT,
-                self._mode,
-                max_retries=_ENDLESS,
-                progress=self._look,
-                **self._choices,
-            )
+            self._results.append(self._work(self._look))
         except BaseException as error:
             self._error = error
         finally:
@@ -129,7 +144,7 @@ class Bar:
     """A bar on the standard error stream that leaves nothing behind: how it ended is told by the answer.
 
     Args:
-        mode: ``upload``, ``download`` or ``copy``.
+        mode: ``upload``, ``download``, ``copy`` or ``restore``.
         name: what is moved: a context, by its name.
         clock: tells seconds.
         noun: what is counted as files.

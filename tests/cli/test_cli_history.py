@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from socket import gethostname
@@ -11,7 +12,8 @@ import pytest
 
 from ctxmgr import Client
 from ctxmgr.cli.moments import moment_of
-from tests.cli.commandline import Command, Terminal, tree
+from ctxmgr.engine.workspace.restore import Restore, Unproven
+from tests.cli.commandline import PATIENCE, Command, Terminal, tree
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 HOST = re.escape(gethostname())
@@ -128,6 +130,31 @@ class TestRestore:
             ("/sub", "folder"),
         ]
         assert len(document["receipt"][0]["digest"]) == 64
+
+    def test_verbose_tells_in_lines_how_far_it_is_and_quiet_nothing(
+        self, command: Command, edited: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = threading.Event()
+        lines = set()
+
+        def note(line: str) -> None:
+            lines.add(line)
+            if "100 %" in line:
+                told.set()
+
+        def wait_and_prove(restore: Restore) -> list[Unproven]:
+            assert told.wait(PATIENCE)
+            return prove(restore)
+
+        prove = Restore.unproven
+        with monkeypatch.context() as patch:
+            patch.setattr(Restore, "unproven", wait_and_prove)
+            patch.setattr("ctxmgr.cli.progress._BETWEEN_LINES", 0.01)
+            patch.setattr("ctxmgr.cli.progress.note", note)
+            assert "restored revision 2" in command("restore", "project", "--to", "back", "-v").succeeded()
+        assert "Restoring project: 100 %, 2/2 files, 12 B of 12 B" in lines
+        assert command("restore", "project", "--to", "again", "-q").succeeded() == ""
+        assert "contradict each other" in command("restore", "project", "--to", "back", "-q", "-v").failed(2)
 
     def test_paths_are_restored_alone(self, command: Command, edited: Path) -> None:
         command("restore", "project", "sub/b.txt", "--to", "back", "--revision", "1").succeeded()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ctxmgr import ArgumentTypeError, Client, ConnectionFailed, Context, NotFoundError
+from ctxmgr.results import SyncProgress
 from tests.support.relay import Relay
 
 LARGE = os.urandom(3_000_001)
@@ -94,6 +95,47 @@ class TestWhole:
         with pytest.raises(NotFoundError):
             result.raise_for_error()
         assert not (tmp_path / "to").exists()
+
+
+class TestProgress:
+    @pytest.fixture
+    def seen(self, monkeypatch: pytest.MonkeyPatch) -> list[SyncProgress]:
+        """Where all is gathered that is told."""
+        monkeypatch.setattr("ctxmgr._localrestore.SECONDS_BETWEEN_TELLS", 0.0)
+        return []
+
+    def test_it_is_told_how_much_of_what_there_is_to_write_is_written(
+        self, keeper: Client, kept: Context, tmp_path: Path, seen: list[SyncProgress]
+    ) -> None:
+        result = keeper.contexts.restore(kept, tmp_path / "to", progress=seen.append)
+        result.raise_for_error()
+        assert {(each.files_total, each.bytes_total) for each in seen} == {(7, result.bytes)}
+        assert (seen[-1].files_done, seen[-1].bytes_done) == (7, result.bytes)
+        done = [(each.files_done, each.bytes_done) for each in seen]
+        assert done == sorted(done)
+        # The large file is told of while it comes.
+        assert len({size for _, size in done if 0 < size < len(LARGE)}) > 1
+
+    def test_what_is_there_already_is_not_counted(
+        self, keeper: Client, kept: Context, tmp_path: Path, seen: list[SyncProgress]
+    ) -> None:
+        result = keeper.contexts.restore(kept, tmp_path / "to")
+        (tmp_path / "to" / "run").unlink()
+        result = keeper.contexts.restore(kept, tmp_path / "to", progress=seen.append)
+        assert (result.success, seen[-1].files_total, seen[-1].bytes_total) == (True, 1, len("#!/bin/sh"))
+
+    def test_what_is_raised_ends_it_and_the_next_one_goes_on(
+        self, keeper: Client, kept: Context, tmp_path: Path, seen: list[SyncProgress]
+    ) -> None:
+        def enough(progress: SyncProgress) -> None:
+            if progress.files_done == 3:
+                raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            keeper.contexts.restore(kept, tmp_path / "to", progress=enough)
+        result = keeper.contexts.restore(kept, tmp_path / "to", progress=seen.append)
+        assert result.success
+        assert 0 < seen[-1].files_total < 7
 
 
 class TestEarlier:

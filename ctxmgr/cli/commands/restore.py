@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,9 @@ import click
 from ctxmgr.cli.clients import existing_context
 from ctxmgr.cli.directories import check_apart
 from ctxmgr.cli.moments import revision_of, revision_options
-from ctxmgr.cli.options import answering, named, places
+from ctxmgr.cli.options import answering, named, places, telling
 from ctxmgr.cli.output import Invocation, counted, shown, size_of
+from ctxmgr.cli.progress import Bar, run_shown
 
 if TYPE_CHECKING:
     from ctxmgr.results import RestoredFile
@@ -29,6 +31,7 @@ __all__ = ["restore"]
 @revision_options
 @click.option("--force", is_flag=True, help="Also into a directory that holds something else; what is in the way goes.")
 @answering
+@telling
 @places
 @click.pass_obj
 def restore(
@@ -51,7 +54,9 @@ def restore(
     invocation.facts |= {"context": name, "directory": directory, "revision": None, "receipt": []}
     check_apart(invocation, directory)
     with existing_context(invocation, name) as (client, context):
-        result = client.contexts.restore(context, directory, *paths, revision=wanted, force=force).raise_for_error()
+        begin = partial(client.contexts.restore, context, directory, *paths, revision=wanted, force=force)
+        bar = Bar("restore", name)
+        result = run_shown(lambda progress: begin(progress=progress), bar, invocation).raise_for_error()
     files = f"{counted(result.files, 'file')} ({size_of(result.bytes)})" if result.files else "nothing was missing"
     proven = f"{counted(len(result.receipt), 'path')} read back and the same"
     line = f"restored revision {result.revision} of {shown(name)} to {shown(target)}: {files}; {proven}"

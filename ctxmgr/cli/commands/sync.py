@@ -82,8 +82,6 @@ def sync(
         raise click.UsageError("--force goes with --mode download: an upload gives up nothing that DIR has")
     if force and conflict is not None:
         raise click.UsageError("--force has every conflict won by the context: leave out --conflict")
-    if invocation.quiet and invocation.verbose:
-        raise click.UsageError("--quiet and --verbose contradict each other: give one")
     # Known before it begins, so that a failure shows every key too.
     invocation.facts |= {
         "mode": mode,

@@ -51,10 +51,14 @@ class Restore:
     Attributes:
         directory: the real path of the directory.
         wanted: what it is to hold, by relative path.
-        written: how many files and links were written so far, and the bytes of these files.
+        total: how many files and links there are to write, and the bytes of these files.
+        written: how many of them were written so far, and their bytes.
+        begun: bytes of the file that is being written.
     """
 
-    def __init__(self, directory: str, wanted: Manifest, *, force: bool = False) -> None:
+    def __init__(
+        self, directory: str, wanted: Manifest, *, force: bool = False, moved: Callable[[], object] = lambda: None
+    ) -> None:
         """Look at the directory, which is made if it does not exist.
 
         Args:
@@ -62,6 +66,7 @@ class Restore:
             wanted: what it is to hold.
             force: take one that holds something else, too: what is in the place of what is wanted is replaced, and
                 the rest stays.
+            moved: called with each piece that comes, and when a file is written.
 
         Raises:
             WorkspaceError: it can't be made, read or used.
@@ -69,6 +74,8 @@ class Restore:
         self.directory = os.path.realpath(directory)
         self.wanted = _whole(wanted)
         self.written = (0, 0)
+        self.begun = 0
+        self._moved = moved
         try:
             os.makedirs(self.directory, exist_ok=True)
         except OSError as error:
@@ -76,6 +83,8 @@ class Restore:
         self._found = scan(self.directory, WorkspaceState(), sweep=True)
         self._check(force)
         self._pending = {path: entry for path, entry in self.wanted.items() if not self._is_there(path, entry)}
+        coming = [entry for entry in self._pending.values() if entry.kind != DIRECTORY]
+        self.total = (len(coming), sum(entry.size for entry in coming))
 
     def begin(self) -> None:
         """Make the directories and links.
@@ -115,7 +124,7 @@ class Restore:
             WorkspaceError: one can't be written.
             ContentError: content is missing or damaged.
         """
-        self._apply(self.left_of(batch), _Counted(reader, self._done))
+        self._apply(self.left_of(batch), _Counted(reader, self._come, self._done))
 
     def unproven(self) -> list[Unproven]:
         """Read everything back, and return what is not as it was wanted; nothing if the restore is proven.
@@ -135,12 +144,18 @@ class Restore:
         if entries:
             apply(self.directory, Plan(write=dict(entries)), self._found, reader)
 
+    def _come(self, size: int) -> None:
+        self.begun = size
+        self._moved()
+
     def _done(self, path: bytes) -> None:
+        self.begun = 0
         self._count(self._pending.pop(path))
 
     def _count(self, entry: Entry) -> None:
         files, size = self.written
         self.written = files + 1, size + entry.size
+        self._moved()
 
     def _is_there(self, path: bytes, entry: Entry) -> bool:
         return same(entry, self._found.manifest.get(path))
@@ -173,17 +188,31 @@ class _Nothing:
 
 
 class _Counted:
-    """Reads content, and tells of each file that was written, which is when the next is asked for."""
+    """Reads content, and tells of each file that was written, which is when the next is asked for.
 
-    def __init__(self, reader: Contents, written: Callable[[bytes], None]) -> None:
+    Args:
+        reader: reads it.
+        come: called with how many bytes of a file have come.
+        written: called with the path of one that was written.
+    """
+
+    def __init__(self, reader: Contents, come: Callable[[int], None], written: Callable[[bytes], None]) -> None:
         self._reader = reader
+        self._come = come
         self._written = written
 
     def contents(self, files: Manifest) -> Iterator[tuple[bytes, Iterator[memoryview]]]:
         found = self._reader.contents(files)
         for path, pieces in found:
-            yield path, pieces
+            yield path, self._counted(pieces)
             self._written(path)
+
+    def _counted(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
+        come = 0
+        for piece in pieces:
+            come += len(piece)
+            self._come(come)
+            yield piece
 
 
 def _whole(entries: Manifest) -> dict[bytes, Entry]:
