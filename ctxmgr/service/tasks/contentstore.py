@@ -19,6 +19,8 @@ from ctxmgr.service.storage.packfiles import Stamp
 
 __all__ = ["CatalogContentStore"]
 
+_ATTEMPTS: Final = 5
+
 
 class CatalogContentStore:
     """The ``ContentStore`` on a catalog and the packs beside it."""
@@ -45,12 +47,19 @@ class CatalogContentStore:
 
         Args:
             store: stores its data, where that is in the store already; again, if it was removed before it was indexed.
+
+        Raises:
+            ContentError: it could not be stored, or is not there afterwards.
         """
         store = store or partial(self._packs.put, pack.name, pack.data)
-        stored = False
-        while not stored:
+        for _ in range(_ATTEMPTS):
             store()
-            stored = self._index.add(pack, partial(self._packs.stamp, pack.name))
+            if self._index.add(pack, partial(self._stamp_of_whole, pack)):
+                return
+        raise ContentError(
+            f"pack {pack.name} can't be stored: the store took its {len(pack.data)} bytes {_ATTEMPTS} times, and does "
+            "not have them"
+        )
 
     def locate(self, digests: Collection[bytes]) -> dict[bytes, Located]:
         return self._index.locate(digests)
@@ -78,6 +87,10 @@ class CatalogContentStore:
     def own_packs(self, names: Collection[str]) -> set[str]:
         """Return those of some packs in which chunks of the account lie, and of no other."""
         return self._index.own_packs(names)
+
+    def _stamp_of_whole(self, pack: SealedPack) -> Stamp | None:
+        stamp = self._packs.stamp(pack.name)
+        return stamp if stamp is not None and stamp.size == len(pack.data) else None
 
     def _damaged_among(self, names: Collection[str]) -> set[str]:
         proofs = self._index.proofs(names)
