@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from . import tasks
 from .clock import now_ms
+from .insertion import insert_missing
 from .schema import nodes, sessions
 from .schema import tasks as task_rows
 from .sessions import FINISH
@@ -33,17 +34,18 @@ def record(connection: Connection, account: str, node_id: str, host: str, pid: i
     Returns:
         False where it is another account's.
     """
-    row = find(connection, node_id)
+    # Another process may be about to do the same.
+    insert_missing(connection, nodes, [(node_id, host, pid, now_ms(), account, until_ms, "")])
     values = {"host": host, "pid": pid, "lease_until_ms": until_ms}
-    if row is None:
-        connection.execute(insert(nodes).values(id=node_id, account=account, started_ms=now_ms(), **values))
-    else:
-        connection.execute(update(nodes).where(nodes.c.id == node_id, nodes.c.account == account).values(**values))
-    return row is None or row.account == account
+    known = update(nodes).where(nodes.c.id == node_id, nodes.c.account == account)
+    return connection.execute(known.values(**values)).rowcount == 1
 
 
 def renew(connection: Connection, node_ids: Collection[str], until_ms: int) -> None:
     """Note that nodes are still there."""
+    # In one order, since other processes may hear the same ones.
+    held = select(nodes.c.id).where(nodes.c.id.in_(node_ids)).order_by(nodes.c.id).with_for_update(key_share=True)
+    connection.execute(held).all()
     connection.execute(update(nodes).where(nodes.c.id.in_(node_ids)).values(lease_until_ms=until_ms))
 
 

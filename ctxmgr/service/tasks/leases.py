@@ -294,7 +294,7 @@ class Leases:
 
     def _record(self) -> None:
         """Write the rows of nodes that were heard of for the first time."""
-        new = [(node_id, heard) for node_id, heard in list(self._heard.items()) if node_id not in self._written]
+        new = sorted((id_, heard) for id_, heard in list(self._heard.items()) if id_ not in self._written)
         if not new:
             return
         refused = []

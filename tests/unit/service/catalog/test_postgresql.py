@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,13 @@ import pytest
 from ctxmgr.engine.manifest.entries import FILE, Entry
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.errors import DataFolderError, ServiceError
-from ctxmgr.service.catalog import contextfiles, contexts, revisions, sessions
+from ctxmgr.service.catalog import contextfiles, contexts, leases, revisions, sessions
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.keys import Keys
+from ctxmgr.service.tasks.leases import Leases
+from ctxmgr.service.tasks.questions import Questions
+from ctxmgr.service.tasks.watch import Listeners
 from tests.support.servers import PASSWORD, Database, PostgreSQLServer
 
 ACCOUNT = "local"
@@ -197,3 +201,22 @@ def test_a_transaction_that_waits_for_another_too_long_says_that_it_can_be_tried
         with pytest.raises(CatalogError, match="try again") as caught, impatient.write() as connection:
             contexts.hold(connection, [context])
         assert caught.value.code == "ServiceUnavailable.Busy"
+
+
+def test_processes_that_hear_the_same_nodes_do_not_stop_each_other(catalog: Catalog) -> None:
+    now = [1_000.0]
+    listeners = Listeners()
+    processes = [Leases(catalog, listeners, Questions(catalog, listeners), clock=lambda: now[0]) for _ in range(4)]
+    names = [f"node-{number}" for number in range(100)]
+    for number, process in enumerate(processes):
+        process.begin = lambda: None  # type: ignore[method-assign] # the test looks itself
+        for name in random.Random(number).sample(names, len(names)):
+            process.hear(ACCOUNT, name, "sandbox", 42)
+    for _ in range(5):
+        assert at_once(len(processes), lambda number: processes[number].look()) == [None] * len(processes)
+        now[0] += process.seconds / 2
+        for process in processes:
+            for name in names:
+                process.check(ACCOUNT, name)
+    with catalog.read() as connection:
+        assert len(leases.elsewhere(connection)) == len(names)
