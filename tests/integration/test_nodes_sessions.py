@@ -116,6 +116,16 @@ class TestAttach:
         assert "process 42 on sandbox" in str(refusal)
         assert re.search(r"free in (30|[12]?\d) s", str(refusal))
 
+    def test_of_one_that_has_left_no_other_account_takes_the_place(
+        self, ctxmgr_service: Service, node: SpeakingNode, asker: Asker, session: str
+    ) -> None:
+        (waiting,) = asker.data("SyncContext", SessionId=session)["TaskIds"]
+        node.do(nodewire.Leave(node.id))
+        with Asker(ctxmgr_service.endpoint, ctxmgr_service.key("thief")) as other:
+            thief = SpeakingNode(other, node.id)
+            assert refused(thief, nodewire.Take(node.id, "elsewhere", 7)).code == "Forbidden.Node"
+        assert [task.id for task in node.take().tasks] == [waiting]
+
     def test_one_that_has_left_is_followed_at_once(
         self, node: SpeakingNode, other: SpeakingNode, asker: Asker, session: str
     ) -> None:

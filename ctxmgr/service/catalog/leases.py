@@ -15,6 +15,7 @@ from .schema import tasks as task_rows
 from .sessions import FINISH
 
 __all__ = [
+    "account_of",
     "attach",
     "elsewhere",
     "find",
@@ -52,6 +53,13 @@ def renew(connection: Connection, node_ids: Collection[str], until_ms: int) -> N
 def find(connection: Connection, node_id: str) -> Row[Any] | None:
     """Return the row of a node; None if there is none."""
     return connection.execute(select(nodes).where(nodes.c.id == node_id)).one_or_none()
+
+
+def account_of(connection: Connection, node_id: str) -> str | None:
+    """Return the account whose sessions a node has, or had last; None where there are none."""
+    rows = select(sessions.c.account).where(sessions.c.node_id == node_id, sessions.c.status != FINISH).limit(1)
+    account: str | None = connection.execute(rows).scalar_one_or_none()
+    return account
 
 
 def elsewhere(connection: Connection) -> Sequence[Row[Any]]:

@@ -126,9 +126,8 @@ class Leases:
             ServiceError: ``Forbidden.Node``: it is another account's.
         """
         known = self._heard.get(node_id)
-        row = None if known is not None else self._row(node_id)
-        owner = known or row
-        if owner is not None and owner.account != account:
+        row, owner = (None, known.account) if known is not None else self._row(node_id)
+        if owner not in (None, account):
             raise _foreign(node_id)
         with self._guard:
             self._heard[node_id] = _Heard(account, host, pid, self._clock())
@@ -145,7 +144,7 @@ class Leases:
             ServiceError: ``Node.NotFound``.
         """
         known = self._heard.get(node_id)
-        row = known or self._row(node_id)
+        row = known or self._row(node_id)[0]
         if row is None or row.account != account:
             raise ServiceError("Node.NotFound", f"there is no node {node_id[:80]!r} here, or its lease is over")
         self.hear(account, node_id, row.host, row.pid)
@@ -183,7 +182,7 @@ class Leases:
 
     def leave(self, connection: Connection, account: str, node_id: str) -> list[str]:
         """End a node of an account that says so; return the sessions to be notified after the transaction."""
-        owner = self._heard.get(node_id) or self._row(node_id)
+        owner = self._heard.get(node_id) or self._row(node_id)[0]
         if owner is None or account != owner.account:
             return []
         self._drop(node_id)
@@ -288,9 +287,11 @@ class Leases:
             return None
         return Holder(known.host, known.pid, known.when + self.seconds - self._clock())
 
-    def _row(self, node_id: str) -> Row[Any] | None:
+    def _row(self, node_id: str) -> tuple[Row[Any] | None, str | None]:
+        """Return the row of a node, and whose it is: also of one that is gone and whose sessions wait for it."""
         with self._catalog.read() as connection:
-            return leases.find(connection, node_id)
+            row = leases.find(connection, node_id)
+            return row, leases.account_of(connection, node_id) if row is None else row.account
 
     def _record(self) -> None:
         """Write the rows of nodes that were heard of for the first time."""
