@@ -37,6 +37,7 @@ from ctxmgr.oserrors import described
 
 from .dirfd import Tree
 from .fresh import LARGEST_FILE, LONGEST_DIRECTORY, UNPLACED, filling
+from .ingest import ingest
 from .scan import TICK_NS, OnProgress, Scan
 
 __all__ = ["Contents", "apply"]
@@ -315,10 +316,18 @@ class _Work:
         if now != seen and status.st_ino in self._unlinked:
             # Another name of the same file was removed by us, which changes nothing but this time.
             now = msgspec.structs.replace(now, ctime_ns=seen.ctime_ns)
-        if now != seen:
+        if now != seen or (path in self._scanned.racy and not self._holds_the_same(path, above, name)):
             raise WorkspaceChanged(path, "changed after it was scanned")
         if status.st_nlink > 1:
             self._unlinked.add(status.st_ino)
+
+    def _holds_the_same(self, path: bytes, above: int, name: bytes) -> bool:
+        """Whether a file or link still holds what the scan read, where its fingerprint may not tell."""
+        scanned = self._scanned.manifest[path]
+        if scanned.kind == LINK:
+            return os.readlink(name, dir_fd=above) == scanned.target
+        read = ingest(self._tree, path, None)
+        return read is not None and read[0].digest == scanned.digest
 
     def _remember(self, path: bytes, ready: os.stat_result, published: os.stat_result) -> None:
         seen = fingerprint(published)

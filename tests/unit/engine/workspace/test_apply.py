@@ -297,6 +297,30 @@ def test_what_the_user_changes_after_the_scan_is_never_overwritten_nor_removed(
     assert all(any(same(tree.get(path), entry) for tree in survived) for path, entry in before.items())
 
 
+@pytest.mark.parametrize("removed", [True, False])
+@pytest.mark.parametrize("kind", [FILE, LINK])
+def test_a_change_that_does_not_show_in_a_file_that_was_scanned_too_soon_is_not_overwritten(
+    context: Context, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch, kind: str, removed: bool
+) -> None:
+    def make(file: Path, content: str) -> None:
+        file.unlink(missing_ok=True)
+        file.write_text(content) if kind == FILE else file.symlink_to(content)
+
+    make(here / "x", "base")
+    mine, theirs = context.upload(here, EMPTY), context.download(there, EMPTY)
+    (here / "x").unlink() if removed else make(here / "x", "newer")
+    context.upload(here, mine)
+    planned, found = context.prepare(there, theirs)
+    make(there / "x", "edit")
+    before = manifest(there)
+    # As on a file system of whole seconds, within one of them.
+    monkeypatch.setattr("ctxmgr.engine.workspace.apply.fingerprint", lambda status: found.fingerprints[b"x"])
+    found.racy.add(b"x")
+    with pytest.raises(WorkspaceChanged, match="changed after it was scanned"):
+        apply(there, planned, found, BlobReader(context.stored))
+    assert equal(manifest(there), before)
+
+
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_a_directory_that_vanishes_while_it_is_written_to_is_planned_for_anew(
     context: Context, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch, kind: str
