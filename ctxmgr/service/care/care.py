@@ -59,7 +59,7 @@ class Care:
         with self._held(LOCK_TIMEOUT):
             report = check_store(self._catalog, self._store, read_data=read_data)
             if mend:
-                repair(self._catalog, report)
+                repair(self._catalog, self._store, report)
         return report
 
     def end_revisions(

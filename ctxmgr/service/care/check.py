@@ -20,7 +20,7 @@ from ctxmgr.service.catalog.schema import chunks, pack_proofs, packs, retired_pa
 from ctxmgr.service.storage.blobstore import BlobStore
 
 from .checkrows import check_rows
-from .packs import PackRow, PlacedChunk, bounded, rows_of
+from .packs import PackRow, PlacedChunk, bounded, rewrite, rows_of
 from .report import BadChunk, Report
 
 __all__ = ["check_store", "repair"]
@@ -62,8 +62,13 @@ def check_store(catalog: Catalog, store: BlobStore, *, read_data: bool = False) 
     return report
 
 
-def repair(catalog: Catalog, report: Report) -> None:
-    """Take what can't be read out of the index, so that whoever has it is asked to store it again."""
+def repair(catalog: Catalog, store: BlobStore, report: Report) -> None:
+    """Take what can't be read out of the index, so that whoever has it is asked to store it again, and save the rest.
+
+    Raises:
+        CatalogError: the catalog can't be written.
+        ContentError: what is whole in a damaged pack can't be stored in another.
+    """
     for batch in batches(report.bad):
         with catalog.write() as connection:
             exclude(connection)
@@ -73,6 +78,7 @@ def repair(catalog: Catalog, report: Report) -> None:
                 report.repaired += removed.rowcount
             names = {bad.pack for bad in batch}
             connection.execute(delete(pack_proofs).where(pack_proofs.c.pack_id.in_(names)))
+    rewrite(catalog, store, report.suspect)
 
 
 def _check_pack(
@@ -82,9 +88,11 @@ def _check_pack(
     try:
         for problem in _problems(store, name, size, placed, read_data=read_data):
             report.add("pack", name, problem)
+            report.suspect.add(name)
             suspect = True
     except ContentError as error:
         report.add("pack", name, str(error))
+        report.suspect.add(name)
         suspect = True
     if suspect:
         for chunk, why in _unreadable(store, placed):

@@ -35,6 +35,7 @@ __all__ = [
     "remove_retired",
     "repack",
     "retire_empty",
+    "rewrite",
     "rows_of",
     "young_packs",
 ]
@@ -90,6 +91,25 @@ def repack(catalog: Catalog, store: BlobStore) -> Repacked:
     """
     with catalog.read() as connection:
         candidates = _candidates(connection)
+    return _moved(catalog, store, candidates)
+
+
+def rewrite(catalog: Catalog, store: BlobStore, names: Iterable[str]) -> Repacked:
+    """Write what lies in packs into new ones, chunk by chunk verified.
+
+    Raises:
+        ContentError: as `repack`.
+    """
+    candidates: list[PackRow] = []
+    for batch in batches(sorted(names)):
+        lying = select(chunks.c.pack_id, func.count().label("rows"), chunks.c.account)
+        shares = lying.where(chunks.c.pack_id.in_(batch)).group_by(chunks.c.pack_id, chunks.c.account)
+        with catalog.read() as connection:
+            candidates += [PackRow(row.pack_id, row.rows, row.account) for row in connection.execute(shares)]
+    return _moved(catalog, store, sorted(candidates, key=lambda candidate: (candidate.account, candidate.name)))
+
+
+def _moved(catalog: Catalog, store: BlobStore, candidates: Iterable[PackRow]) -> Repacked:
     damaged: set[str] = set()
     intact: set[str] = set()
     writer = _Writer(catalog, store)

@@ -58,6 +58,7 @@ class Report:
             the former.
         damages_total, affected_total: how many there are, of which no more than 10,000 are listed.
         bad: every chunk that can't be read where the index says.
+        suspect: every pack that is not what its name and the index say, though chunks in it may be whole.
         repaired: how many chunks were taken out of the index.
     """
 
@@ -71,6 +72,7 @@ class Report:
     affected: list[Affected] = field(default_factory=list)
     affected_total: int = 0
     bad: set[BadChunk] = field(default_factory=set)
+    suspect: set[str] = field(default_factory=set)
     repaired: int = 0
 
     def add(self, kind: str, name: str, problem: str) -> None:

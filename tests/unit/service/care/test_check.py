@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from ctxmgr.engine.manifest.entries import Manifest
 from ctxmgr.engine.manifest.errors import ContentError
@@ -21,7 +21,7 @@ from ctxmgr.service import ContextService
 from ctxmgr.service.care import care
 from ctxmgr.service.catalog.revisions import manifest
 from ctxmgr.service.catalog.schema import chunks, contexts, files, packs, revisions
-from tests.unit.service.care.stored import Stored, flipped, packs_of
+from tests.unit.service.care.stored import Stored, flipped, noise, packs_of
 from tests.unit.service.servicedoor import Door, Refused
 
 FIRST = {"a": "first", "dir/b": "second" * 500, "empty": ""}
@@ -225,6 +225,34 @@ def test_what_a_directory_still_has_is_healed_by_its_next_sync(stored: Stored) -
     stored.sync(SECOND)
     still = check(stored, ReadData=True)
     assert affected(still) == {("/a", 1, 1)}, "no directory has what was there before"
+    assert stored.restored() == SECOND
+
+
+def pack_damages(checked: dict[str, Any]) -> list[dict[str, Any]]:
+    return [damage for damage in checked["Damages"] if damage["Kind"] == "pack"]
+
+
+def test_what_is_whole_in_a_damaged_pack_is_stored_in_another(stored: Stored) -> None:
+    stored.sync(SECOND | {"x": noise(), "y": noise()})
+    with stored.door.service._runtime.catalog.read() as connection:
+        shared = select(chunks.c.pack_id).group_by(chunks.c.pack_id).having(func.count() > 1)
+        rows = select(chunks).where(chunks.c.pack_id.in_(shared)).order_by(chunks.c.pack_id, chunks.c.offset)
+        damaged = connection.execute(rows).all()[0]
+    flipped(stored.data / "blobs" / "packs" / damaged.pack_id[:2] / damaged.pack_id, damaged.offset)
+    before = check(stored, ReadData=True, Repair=True)
+    assert (len(pack_damages(before)), before["Repaired"]) == (1, 1)
+    after = check(stored, ReadData=True)
+    assert pack_damages(after) == []
+    assert after["Affected"] == before["Affected"]
+
+
+def test_a_pack_of_which_the_table_alone_is_damaged_is_stored_anew(stored: Stored) -> None:
+    pack = pack_of(stored, "changed")
+    flipped(pack, pack.stat().st_size - 1)
+    before = check(stored, ReadData=True, Repair=True)
+    assert {damage["Name"] for damage in pack_damages(before)} == {pack.name}
+    assert before["Repaired"] == 0
+    stored.assert_whole()
     assert stored.restored() == SECOND
 
 

@@ -32,7 +32,7 @@ from tests.unit.service.servicedoor import binding, busy, fill
 
 
 class Source:
-    """A data folder with one context of two files, each in a pack of its own."""
+    """A data folder with one context of four files, in two packs."""
 
     def __init__(self, folder: Path) -> None:
         self.place = Place(folder / "source")
@@ -43,7 +43,7 @@ class Source:
             fill(self.root, files)
             self.session = door.session(binding(self.context), Root=str(self.root))
             for name in ("a", "b"):
-                files[name] = noise()
+                files |= {name: noise(), f"also {name}": noise()}
                 fill(self.root, files)
                 (task,) = door.sync(self.session)
                 assert task["status"] == "Success", task
@@ -85,7 +85,7 @@ def test_a_half_copy_is_opened_by_no_service_and_completed_by_another_run(
         copy_service(target, Place(f"{target.folder}-2"))
     assert copy_service(source.place, target).content.stored == 0
     with opened(target) as door:
-        assert door.files(source.context) == ["/a", "/b"]
+        assert door.files(source.context) == ["/a", "/also a", "/also b", "/b"]
 
 
 def test_programs_that_know_no_copies_refuse_a_half_one_too(
