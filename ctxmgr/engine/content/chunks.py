@@ -127,11 +127,12 @@ class PackWriter:
         missing = self._content.missing(batch.keys()) if batch else set()
         if before is not None:
             before.result()
-        while batch:
-            digest, data = next(iter(batch.items()))
+        # What is packed leaves the batch at once, so that after an error the rest is there to be tried again.
+        for digest in list(batch):
             if digest in missing:
                 if self._size >= self._pack_size or len(self._rows) >= PACK_CHUNKS:
                     self._close_pack()
+                data = batch[digest]
                 stored = self._compressor.smaller(data)
                 self._rows.append((digest, self._size, len(stored), len(data)))
                 self._parts.append(stored)

@@ -71,7 +71,7 @@ def ingest(
             os.close(descriptor)
         if seen == fingerprint(before) and size == seen.size:
             if progress is not None:
-                progress(1, 0)
+                progress(1, 0 if size > WHOLE_SIZE else size)
             return Entry(FILE, stat.S_IMODE(seen.mode), seen.mtime_ns, size, digest, chunks), seen
     raise WorkspaceError(
         path, f"keeps changing: it was read {ATTEMPTS} times, and each time it was written meanwhile; sync again later"
@@ -80,6 +80,12 @@ def ingest(
 
 def read_content(descriptor: int, size: int, writer: PackWriter | None, progress: OnProgress | None = None) -> Content:
     """Read an open file from where it stands: cut it into chunks, digest it, and store it where there is a writer.
+
+    Args:
+        descriptor: the file's.
+        size: bytes that it should have.
+        writer: as for `ingest`.
+        progress: told of each chunk of a file that is more than one.
 
     Returns:
         the bytes read, which are one more or some fewer than ``size`` if the file has changed; their digest; their
@@ -91,8 +97,6 @@ def read_content(descriptor: int, size: int, writer: PackWriter | None, progress
         data = os.read(descriptor, size + 1)
         while len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
             data += more
-        if progress is not None:
-            progress(0, len(data))
         return as_one(data, writer)
 
     def count(length: int) -> None:
