@@ -68,9 +68,7 @@ def get_context_info(runtime: Runtime, account: str, parameters: Parameters) -> 
     (ext) With ``Extensions=true`` also which parameters this service understands beyond AgentBay's.
     """
     _wait_ms(parameters)
-    runtime.end_lost_tasks()
-    with runtime.catalog.read() as connection:
-        rows = _rows(connection, account, parameters)
+    rows = _rows(runtime, account, parameters)
     status = ""
     if rows:
         entries = json.dumps([_described(runtime, row) for row in rows])
@@ -88,9 +86,7 @@ def watch_context_info(runtime: Runtime, account: str, parameters: Parameters) -
     if not wait_ms:
         return None
     session_id, named = _owner(parameters), _task_ids(parameters)
-    runtime.end_lost_tasks()
-    with runtime.catalog.read() as connection:
-        rows = _rows(connection, account, parameters)
+    rows = _rows(runtime, account, parameters)
     awaited = [row.id for row in rows if row.finished_ms is None] if named is None else named
     elsewhere = any(row.finished_ms is None and not runtime.notices(row.node_id) for row in rows)
 
@@ -111,9 +107,7 @@ def _any_ended(runtime: Runtime, session_id: str, ids: Sequence[str]) -> bool:
         if not unknown and ids:
             return False
         runtime.check_open()
-        runtime.end_lost_tasks()
-        with runtime.catalog.read() as connection:
-            rows = tasks.named(connection, session_id, unknown)
+        rows = _without_lost(runtime, lambda connection: tasks.named(connection, session_id, unknown))
     except Exception:
         # The answer itself will say what is wrong.
         return True
@@ -121,7 +115,22 @@ def _any_ended(runtime: Runtime, session_id: str, ids: Sequence[str]) -> bool:
     return ended or len(rows) < len(set(unknown)) or not ids
 
 
-def _rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
+def _rows(runtime: Runtime, account: str, parameters: Parameters) -> list[Row[Any]]:
+    """Return the rows of the tasks that a request asks for."""
+    return _without_lost(runtime, lambda connection: _read_rows(connection, account, parameters))
+
+
+def _without_lost(runtime: Runtime, read_rows: Callable[[Connection], list[Row[Any]]]) -> list[Row[Any]]:
+    """Return rows of tasks, of which none is unfinished that nobody runs any more."""
+    with runtime.catalog.read() as connection:
+        rows = read_rows(connection)
+    if all(row.finished_ms is not None for row in rows) or not runtime.end_lost_tasks():
+        return rows
+    with runtime.catalog.read() as connection:
+        return read_rows(connection)
+
+
+def _read_rows(connection: Connection, account: str, parameters: Parameters) -> list[Row[Any]]:
     session_id, named = _owner(parameters), _task_ids(parameters)
     if named is not None and len(named) == 1:
         # What a poll asks: one statement tells it all.

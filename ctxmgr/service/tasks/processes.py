@@ -53,7 +53,7 @@ class ServiceProcess:
         self.id = new_id("node-")
         self._renew()
 
-    def begin(self, tick: Callable[[], None]) -> None:
+    def begin(self, tick: Callable[[], object]) -> None:
         """Renew the lease from now on, and tick at each renewal."""
         self._thread = threading.Thread(target=self._run, args=(tick,), name="ctxmgr-lease", daemon=True)
         self._thread.start()
@@ -95,7 +95,7 @@ class ServiceProcess:
             settle(connection)
             connection.execute(delete(nodes).where(nodes.c.id == self.id))
 
-    def _run(self, tick: Callable[[], None]) -> None:
+    def _run(self, tick: Callable[[], object]) -> None:
         while not self._stopped.wait(self._seconds / RENEWALS):
             try:
                 self._renew()

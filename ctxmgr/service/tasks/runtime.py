@@ -186,14 +186,17 @@ class Runtime:
         """Return what syncs the contexts of an account."""
         return Syncs(self.store(account), self.folder, account)
 
-    def end_lost_tasks(self, *, now: bool = False) -> None:
+    def end_lost_tasks(self, *, now: bool = False) -> bool:
         """Fail the tasks that nobody runs any more: of processes that died, and of this one. Run those that were left.
 
         Args:
             now: look even though the last look was a moment ago.
+
+        Returns:
+            whether it looked.
         """
         if not now and time.monotonic() - self._checked < SECONDS_BETWEEN_CHECKS:
-            return
+            return False
         self._checked = time.monotonic()
         for task_id, error in list(self._unrecorded.items()):
             self._end(task_id, error)
@@ -210,6 +213,7 @@ class Runtime:
                 self._take_over()
             finally:
                 self._queueing.release()
+        return True
 
     def _look_for_left(self) -> None:
         if not self.closed:
