@@ -15,6 +15,7 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, parent
 from ctxmgr.engine.manifest.errors import WorkspaceError
 from ctxmgr.errors import ServiceError
 
+from .brackets import put_in, taken_out
 from .values import malformed
 from .whitelist import Selection
 
@@ -218,13 +219,16 @@ def _expression(pattern: bytes, name: str) -> tuple[bytes | None, bool]:
         raise ServiceError(
             "UnsupportedPolicy", f"the patterns of {name} need pathspec: pip install ctxmgr[local]"
         ) from error
+    read = taken_out(pattern)
+    if read is None:
+        return None, False
     try:
-        found, excludes = GitIgnoreSpecPattern.pattern_to_regex(_DIRECTORIES_BELOW.sub(rb"/**/*/", pattern))
+        found, excludes = GitIgnoreSpecPattern.pattern_to_regex(_DIRECTORIES_BELOW.sub(rb"/**/*/", read[0]))
     except GitIgnorePatternError:
         return None, False
     if found is None:
         return None, False
-    return b"(?:" + _whole(found) + b")", bool(excludes)
+    return b"(?:" + put_in(_whole(found), read[1]) + b")", bool(excludes)
 
 
 def _whole(expression: bytes) -> bytes:
