@@ -20,6 +20,8 @@ from ._timedresponse import TimedResponse
 
 __all__ = ["CuttableAdapter", "OwnSession", "leave_to_parent"]
 
+_SMALL = 1 << 16
+
 
 class OwnSession(requests.Session):
     """A session that never looks where a redirect leads: requests would read and unpack all of its body for that."""
@@ -40,14 +42,14 @@ class CuttableAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         opened = self._open
 
-        class Plain(HTTPConnection):
+        class Plain(_SentAtOnce, HTTPConnection):
             response_class = TimedResponse
 
             def connect(self) -> None:
                 super().connect()
                 opened.add(self)
 
-        class Secure(HTTPSConnection):
+        class Secure(_SentAtOnce, HTTPSConnection):
             response_class = TimedResponse
 
             def connect(self) -> None:
@@ -69,6 +71,10 @@ class CuttableAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pools
         return manager
 
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Return what is asked for, without looking for a proxy among none."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
     def leave(self) -> None:
         """Close a forked child's descriptors of the connections, and none of these themselves."""
         self._open.leave()
@@ -76,6 +82,29 @@ class CuttableAdapter(HTTPAdapter):
     def cut(self) -> None:
         """Break every connection, now and from now on: whoever waits for an answer gets an error at once."""
         self._open.cut()
+
+
+class _SentAtOnce(HTTPConnection):
+    """Sends a small body together with its head: apart they cost a system call more, and wake the server twice."""
+
+    _held: bytearray | None = None
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(body, bytes) or len(body) > _SMALL:
+            super().request(method, url, body, *args, **kwargs)
+            return
+        self._held = held = bytearray()
+        try:
+            super().request(method, url, body, *args, **kwargs)
+        finally:
+            self._held = None
+        self.send(held)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held += data
 
 
 class _Connections:

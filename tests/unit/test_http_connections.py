@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import ssl
 import threading
 import traceback
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -111,6 +113,26 @@ class TestConnections:
         for _ in range(5):
             client.contexts.list()
         assert len({request.connection for request in server.requests}) == 1
+
+    def test_a_request_is_sent_at_once(
+        self, server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent: list[bytes] = []
+        sendall = socket.socket.sendall
+
+        def noted(self: socket.socket, data: bytes) -> None:
+            if urlsplit(server.url).port == self.getpeername()[1]:
+                sent.append(bytes(data))
+            sendall(self, data)
+
+        monkeypatch.setattr(socket.socket, "sendall", noted)
+        server.script("GetContextInfo", listed())
+        for session in ("s-1", "s-2"):
+            client.session(session).context.info()
+        first, second = sent
+        assert first.startswith(b"POST /?Action=GetContextInfo")
+        assert b"SessionId=s-1" in first.partition(b"\r\n\r\n")[2]
+        assert b"SessionId=s-2" in second.partition(b"\r\n\r\n")[2]
 
     def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
         self, server: ScriptedServer, client: Client, pauses: list[float]
