@@ -82,6 +82,18 @@ def test_a_directory_in_step_stays_so(
             assert (task["status"], task["nothingToSync"]) == ("Success", True), task
 
 
+def test_what_a_directory_had_at_its_last_sync_is_known_in_the_copy(
+    original: Original, served: Place, tmp_path: Path
+) -> None:
+    copy_service(original.place, served)
+    copy_service(served, Place(tmp_path / "back"))
+    (original.root / "edited").unlink()
+    for place in (served, Place(tmp_path / "back")):
+        with opened(place) as door:
+            (task,) = door.sync(original.session)
+            assert (task["status"], task["deleted"]) == ("Success", 1), task
+
+
 def test_sessions_and_their_tasks_go_on_in_the_copy(original: Original, served: Place, tmp_path: Path) -> None:
     copy_service(original.place, served)
     with opened(served) as door:

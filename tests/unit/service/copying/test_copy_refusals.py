@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import postgresql
 from ctxmgr.service.catalog.insertion import bulk_insert
-from ctxmgr.service.catalog.schema import contexts, meta, nodes, tasks
+from ctxmgr.service.catalog.schema import contexts, meta, nodes, pack_proofs, packs, tasks
 from ctxmgr.service.catalog.schemaversion import SCHEMA
 from ctxmgr.service.copying import copy, ends, rows
 from ctxmgr.service.copying.content import Progress
@@ -106,6 +106,9 @@ def test_what_the_source_has_by_now_is_what_another_run_copies(
         door.sync(source.session)
         door.data("PruneContexts", Retention={"keepLast": 1}, GraceSeconds=0)
     copy_service(source.place, target)
+    with catalog_of(target) as catalog, catalog.read() as connection:
+        proven = set(connection.execute(select(pack_proofs.c.pack_id)).scalars())
+        assert proven == set(connection.execute(select(packs.c.id)).scalars())
     with opened(target) as door:
         assert door.files(source.context) == ["/c"]
         assert door.data("CheckStore", ReadData=True)["Damages"] == []
@@ -259,6 +262,16 @@ def test_a_damaged_pack_of_the_source_is_named(source: Source, target: Place, da
     with opened(source.place) as door:
         door.data("CheckStore", ReadData=True, Repair=True)
     copy_service(source.place, target)
+
+
+def test_a_pack_of_which_the_source_has_no_record_is_named(source: Source, target: Place) -> None:
+    name = packs_of(Path(source.place.folder))[0].name
+    with catalog_of(source.place) as catalog, catalog.write() as connection:
+        connection.execute(delete(packs).where(packs.c.id == name))
+    refused(source.place, target, f"pack {name} is in the index of the source, which has no record of it")
+    with opened(source.place) as door:
+        door.data("CheckStore", Repair=True)
+    assert copy_service(source.place, target).content.packs_total == 2
 
 
 def test_a_pack_that_does_not_arrive_as_it_was_sent_is_named(
