@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -27,10 +27,18 @@ __all__ = ["CatalogContextStore"]
 class CatalogContextStore:
     """The ``ContextStore`` of one account, on a catalog and the packs beside it."""
 
-    def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
+    def __init__(
+        self, catalog: Catalog, packs: BlobStore, account: str, ended: Callable[[Task], None] = lambda _: None
+    ) -> None:
+        """Keep what an account has.
+
+        Args:
+            ended: called when a task has ended well, before its sync has noted that where the directory is.
+        """
         self.content = CatalogContentStore(catalog, packs, account)
         self._catalog = catalog
         self._account = account
+        self._ended = ended
 
     def start(self, task: Task) -> None:
         def start() -> None:
@@ -83,6 +91,8 @@ class CatalogContextStore:
 
     def commit(self, task: Task, changes: Sequence[RowChange], *, head: int, outcome: Outcome | None = None) -> None:
         self._catalog.insist(partial(self._commit, task, changes, head, outcome))
+        if outcome is not None:
+            self._ended(task)
 
     def _commit(self, task: Task, changes: Sequence[RowChange], head: int, outcome: Outcome | None) -> None:
         # Not by path: what a later change replaces is a revision's content too.

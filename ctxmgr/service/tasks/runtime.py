@@ -93,6 +93,7 @@ class Runtime:
         self._live: dict[str, Monitor] = {}
         self._unrecorded: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._told: set[str] = set()
         self._queueing = threading.Lock()
         self._closing = threading.Lock()
         self._process = os.getpid()
@@ -179,7 +180,7 @@ class Runtime:
     def store(self, account: str) -> CatalogContextStore:
         """Return what keeps the contexts of an account, and their content."""
         if account not in self._stores:
-            self._stores[account] = CatalogContextStore(self.catalog, self._packs, account)
+            self._stores[account] = CatalogContextStore(self.catalog, self._packs, account, self._tell_ended)
         return self._stores[account]
 
     def syncs(self, account: str) -> Syncs:
@@ -320,8 +321,17 @@ class Runtime:
             self._end(task.id, reason(error))
         finally:
             self._live.pop(task.id, None)
-            self.listeners.notify(task.session_id)
+            if task.id in self._told:
+                self._told.discard(task.id)
+                self.listeners.notify_here(task.session_id)
+            else:
+                self.listeners.notify(task.session_id)
         self._note_ended(task.id)
+
+    def _tell_ended(self, task: Task) -> None:
+        """Have who waits elsewhere know it at once; who waits here knows it when the sync is through."""
+        self._told.add(task.id)
+        self.listeners.tell(task.session_id)
 
     def ended(self, task_id: str, session_id: str) -> None:
         """Notify whoever waits for a task that a node has ended."""

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.service import ContextService
 from ctxmgr.service.tasks.peers import Peers
 from tests.support.keeping import Elsewhere
@@ -85,6 +87,26 @@ def test_who_waits_at_one_service_is_told_when_a_task_ends_at_another(apart: lis
         assert not watch.ready()
     while not watch.ready():
         assert told.acquire(timeout=PATIENCE)
+
+
+def test_who_waits_at_another_service_does_not_wait_for_what_a_sync_notes_after_its_end(
+    apart: list[Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = apart
+    session = here.session(binding(here.context()))
+    fill(here.root(session), {"a": "a"})
+    noted = threading.Event()
+
+    class Kept(dict[str, Monitor]):
+        def pop(self, *args: Any) -> Any:
+            assert noted.wait(PATIENCE)
+            return super().pop(*args)
+
+    monkeypatch.setattr(here.service._runtime, "_live", Kept())
+    ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+    assert [task["status"] for task in there.wait(session, ids)] == ["Success"]
+    noted.set()
+    assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
 
 
 def test_a_sync_asked_of_one_service_runs_at_once_at_another_that_has_the_directory(apart: list[Door]) -> None:
