@@ -41,7 +41,7 @@ def upload_narrowly(
         return False
     monitor.expect(0, 0)
     differences = scan_differences(place.directory, known, writer=writer, progress=monitor.step, expect=monitor.expect)
-    if differences is None:
+    if differences is None or differences.found.root != known.root:
         return False
     writer.flush()
     state, found = differences.state, differences.found
@@ -79,7 +79,7 @@ def has_nothing_to_download(
     if not _is_in_step(store, place, known):
         return False
     differences = scan_differences(place.directory, known, progress=lambda files, size: monitor.check())
-    if differences is None or differences or differences.empty:
+    if differences is None or differences or differences.empty or differences.found.root != known.root:
         return False
     monitor.expect(0, 0)
     nothing = Reconciled(Plan())

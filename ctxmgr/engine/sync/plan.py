@@ -9,12 +9,13 @@ from functools import partial
 from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent, same
 from ctxmgr.engine.manifest.merge import Choice, Mode, Plan, plan
 from ctxmgr.engine.policy.whitelist import Selection
+from ctxmgr.engine.workspace.dirfd import UNKNOWN
 from ctxmgr.engine.workspace.scan import Scan
 from ctxmgr.engine.workspace.state import WorkspaceState
 
 from .projection import View
 
-__all__ = ["Reconciled", "advance", "reconcile", "with_unselected"]
+__all__ = ["Reconciled", "advance", "reconcile", "still_there", "with_unselected"]
 
 _OUTSIDE_LOCAL = "is in the way of what is synced, and is not synced itself: move it away"
 _OUTSIDE_REMOTE = "is in the way: the context holds something of that name, or below it, that this binding doesn't sync"
@@ -86,7 +87,18 @@ def with_unselected(after: WorkspaceState, before: WorkspaceState, selection: Se
 
     files = {path: known for path, known in after.files.items() if included(path, known)}
     files |= {path: known for path, known in before.files.items() if not included(path, known)}
-    return WorkspaceState(after.revision, files, after.told)
+    return WorkspaceState(after.revision, files, after.told, root=after.root)
+
+
+def still_there(known: WorkspaceState, found: Scan) -> WorkspaceState:
+    """Return what is known of a directory: without what it lacks if it was made anew, which so was never deleted.
+
+    An empty one is more often one that is not mounted, or was emptied; what that means is decided elsewhere.
+    """
+    if found.root == known.root or UNKNOWN in (found.root, known.root) or not found.manifest:
+        return known
+    there = {path: item for path, item in known.files.items() if path in found.manifest}
+    return WorkspaceState(known.revision, there, known.told)
 
 
 class _Sides:
@@ -219,4 +231,4 @@ def advance(
         else:
             seen = None
         files[path] = (entry, seen)
-    return WorkspaceState(revision, files, list(told))
+    return WorkspaceState(revision, files, list(told), root=scan.root)

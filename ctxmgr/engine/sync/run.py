@@ -27,7 +27,7 @@ from .narrow import has_nothing_to_download, in_step, upload_narrowly
 from .options import NO_OPTIONS, SyncOptions
 from .outcome import Preview, outcome_of, skipped_of, volume_of
 from .place import Place, place_of
-from .plan import Reconciled, advance, with_unselected
+from .plan import Reconciled, advance, still_there, with_unselected
 from .planner import Planner
 from .port import Bound, ContextStore
 from .progress import Monitor
@@ -104,6 +104,7 @@ class Syncs:
                 known = load_state(place.state).unpacked()
         state = self._planner.state(place, known)
         found = scan(place.directory, state, selection=place.listed, ignores=place.ignores)
+        state = still_there(state, found)
         view = self._planner.view(place, lambda: None)
         if mode == DOWNLOAD and not found.manifest:
             state = WorkspaceState()
@@ -139,6 +140,7 @@ class Syncs:
                 expect=monitor.expect,
             )
             writer.flush()
+            state = still_there(state, found)
             planned, told, view, revision = self._commit_upload(task, place, state, found, writer, monitor)
             # Success is in the catalog since the line before: after a crash here the next sync finds an older state,
             # and learns from the revisions what was uploaded since.
@@ -188,6 +190,7 @@ class Syncs:
                 selection=place.listed,
                 ignores=place.ignores,
             )
+            state = still_there(state, found)
             if not found.manifest:
                 # Who downloads into an empty directory wants the files, not the news that they were deleted there.
                 state = with_unselected(WorkspaceState(told=state.told), state, place.selection)

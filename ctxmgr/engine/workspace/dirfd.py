@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -14,7 +17,12 @@ from ctxmgr.engine.manifest.entries import parent, show
 from ctxmgr.engine.manifest.errors import WorkspaceChanged, WorkspaceError, WorkspaceGone
 from ctxmgr.oserrors import described
 
-__all__ = ["Tree", "items_of"]
+__all__ = ["UNKNOWN", "Identity", "Tree", "items_of"]
+
+Identity = tuple[int, int]
+"""An inode number, and which of the inodes that had it this is; 0 where that is not told."""
+
+UNKNOWN: Final[Identity] = 0, 0
 
 _OPEN_DIRECTORIES: Final = 64
 _FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -24,6 +32,8 @@ _ROOT_PROBLEMS: Final = {
     errno.ENOENT: "does not exist: create it, or bind another one",
     errno.ENOTDIR: "is not a directory: bind another one",
 }
+_GET_GENERATION: Final = 0x80087601
+"""Linux's ``FS_IOC_GETVERSION``; where it has another number, this one is refused."""
 _NO_NAMES: Final = (b"", b".", b"..")
 
 
@@ -61,6 +71,15 @@ class Tree:
             os.close(descriptor)
         self._open.clear()
         os.close(self._root)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the root from another directory that was made in its place."""
+        generation = bytearray(8)
+        # File systems without generations hardly use an inode number again soon.
+        with suppress(OSError):
+            fcntl.ioctl(self._root, _GET_GENERATION, generation)
+        return os.fstat(self._root).st_ino, int.from_bytes(generation, sys.byteorder)
 
     def directory(self, path: bytes) -> int:
         """Return a descriptor of a directory, good until the next call.

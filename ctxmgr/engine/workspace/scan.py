@@ -30,7 +30,7 @@ from ctxmgr.engine.policy.ignore import IGNORE_FILE, MAX_IGNORE_FILE, Ignores
 from ctxmgr.engine.policy.whitelist import Selection
 from ctxmgr.oserrors import described
 
-from .dirfd import Tree, items_of
+from .dirfd import UNKNOWN, Identity, Tree, items_of
 from .ingest import OnProgress, ingest
 from .state import Known, WorkspaceState
 
@@ -62,6 +62,7 @@ class Scan:
         racy: the files that were read so soon after a change that a later one may not show in the fingerprint.
         skipped: what can't be synced, and why.
         outside: what was not asked for and met on the way: the entries of directories, None for the others.
+        root: tells the directory from others at its path.
     """
 
     manifest: dict[bytes, Entry] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Scan:
     racy: set[bytes] = field(default_factory=set)
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
     outside: dict[bytes, Entry | None] = field(default_factory=dict)
+    root: Identity = UNKNOWN
 
 
 def scan(
@@ -155,7 +157,7 @@ class Walk:
         sweep: bool,
         selection: Selection | None,
     ) -> None:
-        self.found = Scan()
+        self.found = Scan(root=tree.identity)
         self._tree = tree
         self._known = known
         self._sweep = sweep

@@ -23,6 +23,7 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, Entry, Fingerprint, parent
 from ctxmgr.errors import DataFolderError
 from ctxmgr.oserrors import described
 
+from .dirfd import UNKNOWN, Identity
 from .durable import replace_durably
 from .prints import DIRECTORY_NUMBERS, print_of
 from .uploadname import forget_name
@@ -52,6 +53,7 @@ class WorkspaceState(msgspec.Struct, array_like=True):
         told: the ignore rules of which a sync has said that the context holds something they exclude.
         key: what tells that revision from others of its number; empty if it can't be told.
         packs: if the context holds exactly these files at that revision, those that all their content lies in.
+        root: tells the directory from others at its path.
     """
 
     revision: int = 0
@@ -59,6 +61,7 @@ class WorkspaceState(msgspec.Struct, array_like=True):
     told: list[str] = []
     key: str = ""
     packs: frozenset[str] | None = None
+    root: Identity = UNKNOWN
 
     def base(self) -> dict[bytes, Entry]:
         """Return the entries alone."""
@@ -73,6 +76,7 @@ class _Header(msgspec.Struct, array_like=True):
     count: int
     checksum: bytes
     directories: list[tuple[bytes, bytes, int]]
+    root: Identity = UNKNOWN
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -85,18 +89,24 @@ class PackedState:
     """A state whose directories are unpacked one by one.
 
     Attributes:
-        revision, told, key, packs: as in `WorkspaceState`.
+        revision, told, key, packs, root: as in `WorkspaceState`.
         count: how many files and links it has.
         prints: those of the directories in which something is.
     """
 
     def __init__(
-        self, revision: int = 0, told: Sequence[str] = (), key: str = "", packs: frozenset[str] | None = None
+        self,
+        revision: int = 0,
+        told: Sequence[str] = (),
+        key: str = "",
+        packs: frozenset[str] | None = None,
+        root: Identity = UNKNOWN,
     ) -> None:
         self.revision = revision
         self.told = list(told)
         self.key = key
         self.packs = packs
+        self.root = root
         self.count = 0
         self.prints: dict[bytes, bytes] = {}
         self._blobs: dict[bytes, bytes] = {}
@@ -107,7 +117,7 @@ class PackedState:
     @classmethod
     def of(cls, state: WorkspaceState) -> PackedState:
         """Pack a state."""
-        packed = cls(state.revision, state.told, state.key, state.packs)
+        packed = cls(state.revision, state.told, state.key, state.packs, state.root)
         packed._put(state.files)
         return packed
 
@@ -124,7 +134,7 @@ class PackedState:
         files: dict[bytes, Known] = {}
         for directory in self._blobs:
             files |= self.files(directory)
-        return WorkspaceState(self.revision, files, self.told, self.key, self.packs)
+        return WorkspaceState(self.revision, files, self.told, self.key, self.packs, self.root)
 
     def advanced(self, before: Collection[bytes], after: WorkspaceState) -> PackedState:
         """Return the state in which what was known of some paths has been replaced.
@@ -133,7 +143,7 @@ class PackedState:
             before: those paths.
             after: what is known of them now.
         """
-        advanced = PackedState(after.revision, after.told, after.key, after.packs)
+        advanced = PackedState(after.revision, after.told, after.key, after.packs, after.root)
         advanced.count = self.count
         advanced.prints = dict(self.prints)
         advanced._blobs = dict(self._blobs)
@@ -157,7 +167,7 @@ class PackedState:
         listed = [(path, self.prints[path], len(blob)) for path, blob in self._blobs.items()]
         blobs = b"".join(self._blobs.values())
         packs = None if self.packs is None else sorted(self.packs)
-        packed = _Header(self.revision, self.told, self.key, packs, self.count, _checksum(blobs), listed)
+        packed = _Header(self.revision, self.told, self.key, packs, self.count, _checksum(blobs), listed, self.root)
         header = self._compress(_encode(packed))
         return b"".join((_MAGIC, _SIZE.pack(len(header)), header, blobs))
 
@@ -232,7 +242,7 @@ def _parsed(data: bytes) -> PackedState:
     if _checksum(memoryview(data)[end:]) != header.checksum:
         raise ValueError("its checksum is another one")
     packs = None if header.packs is None else frozenset(header.packs)
-    state = PackedState(header.revision, header.told, header.key, packs)
+    state = PackedState(header.revision, header.told, header.key, packs, header.root)
     state.count = header.count
     for path, found, size in header.directories:
         state.prints[path] = found
