@@ -214,6 +214,8 @@ def serve(
     tls: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
     workers: int = 2,
     lease: float | None = None,
+    catalog: str = "",
+    store: str = "",
 ) -> Iterator[Service]:
     """Run a service for the time of a ``with`` statement.
 
@@ -226,11 +228,13 @@ def serve(
         tls: the files of a certificate and of its key, to serve HTTPS.
         workers: how many syncs run at the same time.
         lease: seconds after which a process that has a directory elsewhere, and was not heard of, is gone; None for 30.
+        catalog, store: the URLs of a PostgreSQL database and of an object store that take the place of what is in the
+            folder, as for ``Client.local``.
     """
     with ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ctxmgr-test-", ignore_cleanup_errors=True))
-        service = ContextService.open(folder, workers=workers, lease=lease)
+        service = ContextService.open(folder, workers=workers, lease=lease, catalog=catalog, store=store)
         stack.callback(service.close, grace=0.5)
         faults = Faults(service)
         stack.callback(faults.thaw)

@@ -9,12 +9,29 @@ import pytest
 from ctxmgr.pytest_plugin import ctxmgr_service
 from ctxmgr.testing import Service
 from tests.support.keeping import _template as _template
-from tests.support.keeping import bucket, database, empty_database, postgresql_server, seaweed_server
+from tests.support.keeping import (
+    bucket,
+    database,
+    elsewhere,
+    empty_database,
+    postgresql_server,
+    seaweed_server,
+    shared_elsewhere,
+)
 
 from .asking import Asker
 from .nodeasking import SpeakingNode
 
-__all__ = ["bucket", "ctxmgr_service", "database", "empty_database", "postgresql_server", "seaweed_server"]
+__all__ = [
+    "bucket",
+    "ctxmgr_service",
+    "database",
+    "elsewhere",
+    "empty_database",
+    "postgresql_server",
+    "seaweed_server",
+    "shared_elsewhere",
+]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import requests
 from ctxmgr.service.api.registry import ACTIONS
 from ctxmgr.service.api.unsupported import UNSUPPORTED
 from ctxmgr.testing import Service, serve
+from tests.support.keeping import Elsewhere
 
 from .asking import Asker, Waiting, entries, until
 from .every_action import REQUESTS, asked, filled
@@ -37,8 +38,8 @@ numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Service]:
-    with serve() as service:
+def shared(shared_elsewhere: Elsewhere) -> Iterator[Service]:
+    with serve(**shared_elsewhere) as service:
         yield service
 
 

@@ -14,11 +14,9 @@ import attrs
 import pytest
 
 from ctxmgr import Client
-from tests.support.keeping import Elsewhere, elsewhere
+from tests.support.keeping import Elsewhere
 
 from .serving import environment_with
-
-__all__ = ["elsewhere"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -15,9 +15,12 @@ from ctxmgr.engine.sync.changeset import RowChange
 from ctxmgr.nodewire import objects
 from ctxmgr.testing import Service
 
+from .anywhere import ctxmgr_service
 from .asking import Asker
 from .nodeasking import SpeakingNode, changing, file_of, packed, refused, refusing
 from .serving import serving
+
+__all__ = ["ctxmgr_service"]
 
 A = file_of(b"content")
 KEY = "akm-0123456789"

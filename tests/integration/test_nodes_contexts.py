@@ -8,8 +8,11 @@ from ctxmgr import nodewire
 from ctxmgr.engine.manifest.entries import Entry
 from ctxmgr.testing import Service
 
+from .anywhere import ctxmgr_service
 from .asking import Asker
 from .nodeasking import SpeakingNode, changing, file_of, refused
+
+__all__ = ["ctxmgr_service"]
 
 A = file_of(b"content")
 
@@ -108,8 +111,9 @@ class TestChanges:
 
     def test_nothing_is_lost_until_a_pack_is(self, ctxmgr_service: Service, node: SpeakingNode, context: str) -> None:
         assert node.say(nodewire.Lost(context, ["/"]), nodewire.Digests).digests == b""
-        for pack in ctxmgr_service.folder.joinpath("blobs", "packs").glob("*/*"):
-            pack.unlink()
+        packs = ctxmgr_service.service._runtime._packs
+        for pack in list(packs.packs()):
+            packs.delete(pack.name)
         assert node.say(nodewire.Lost(context, ["/d"]), nodewire.Digests).digests == A.digest
 
     @pytest.mark.parametrize("paths", [[], ["relative"], ["/a/../b"], ["/"] * 1001])

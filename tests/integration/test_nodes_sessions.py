@@ -14,8 +14,11 @@ from ctxmgr.engine.manifest.entries import DIRECTORY, Entry
 from ctxmgr.service.catalog import questions
 from ctxmgr.testing import Service, serve
 
+from .anywhere import ctxmgr_service
 from .asking import Asker, Waiting, entries, until
 from .nodeasking import SpeakingNode, TakingInBackground, changing, file_of, refused, refusing
+
+__all__ = ["ctxmgr_service"]
 
 A = file_of(b"content")
 

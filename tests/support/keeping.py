@@ -12,7 +12,16 @@ from ctxmgr.service.catalog.database import Catalog
 
 from .servers import Database, PostgreSQLServer, SeaweedServer, postgresql, seaweedfs
 
-__all__ = ["Elsewhere", "elsewhere", "postgresql_server", "seaweed_server", "empty_database", "database", "bucket"]
+__all__ = [
+    "Elsewhere",
+    "elsewhere",
+    "postgresql_server",
+    "seaweed_server",
+    "empty_database",
+    "database",
+    "bucket",
+    "shared_elsewhere",
+]
 
 
 class Elsewhere(TypedDict, total=False):
@@ -62,9 +71,7 @@ def database(postgresql_server: PostgreSQLServer, _template: Database) -> Iterat
 @pytest.fixture
 def bucket(seaweed_server: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a store that is empty."""
-    for name, value in seaweed_server.environment.items():
-        monkeypatch.setenv(name, value)
-    return f"s3://ctxmgr/test-{next(_numbers)}"
+    return _bucket(seaweed_server, monkeypatch)
 
 
 @pytest.fixture(params=["folder", "postgresql-s3"])
@@ -74,3 +81,23 @@ def elsewhere(request: pytest.FixtureRequest) -> Elsewhere:
         return {}
     database: Database = request.getfixturevalue("database")
     return {"catalog": database.url, "store": request.getfixturevalue("bucket")}
+
+
+@pytest.fixture(scope="module", params=["folder", "postgresql-s3"])
+def shared_elsewhere(request: pytest.FixtureRequest) -> Iterator[Elsewhere]:
+    """What a service is opened with that the tests of a module share."""
+    if request.param == "folder":
+        yield {}
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+    template: Database = request.getfixturevalue("_template")
+    made = server.database(template.name)
+    with pytest.MonkeyPatch.context() as patch:
+        yield {"catalog": made.url, "store": _bucket(request.getfixturevalue("seaweed_server"), patch)}
+    server.drop(made)
+
+
+def _bucket(server: SeaweedServer, patch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environment.items():
+        patch.setenv(name, value)
+    return f"s3://ctxmgr/test-{next(_numbers)}"

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ctxmgr.service import ContextService
+from ctxmgr.service.storage.blobstore import Pack
+from tests.support.keeping import Elsewhere
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
-__all__ = ["Stored", "flipped", "noise", "packs_of"]
+__all__ = ["Stored", "flipped", "noise", "packs_kept", "packs_of"]
 
 
 def noise(size: int = 20_000) -> str:
@@ -20,6 +22,11 @@ def noise(size: int = 20_000) -> str:
 def packs_of(data: Path) -> list[Path]:
     """The files of the packs in a data folder, by name."""
     return sorted((data / "blobs" / "packs").glob("??/*"))
+
+
+def packs_kept(service: ContextService) -> list[Pack]:
+    """The packs of a service, wherever it keeps them, by name."""
+    return sorted(service._runtime._packs.packs())
 
 
 def flipped(file: Path, place: int) -> Callable[[], None]:
@@ -37,16 +44,21 @@ def flipped(file: Path, place: int) -> Callable[[], None]:
 
 
 class Stored:
-    """A data folder with one context, which a directory is synced with."""
+    """A data folder, with what is kept elsewhere, and one context, which a directory is synced with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, elsewhere: Elsewhere | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.root = folder / "w"
-        self.door = Door(ContextService.open(self.data))
+        self.elsewhere = elsewhere or {}
+        self.door = Door(self.opened())
         self.context = self.door.context()
         fill(self.root, {})
         self.session = self.door.session(binding(self.context), Root=str(self.root))
+
+    def opened(self, *, resume: bool = False) -> ContextService:
+        """Open another service on the same."""
+        return ContextService.open(self.data, resume=resume, **self.elsewhere)
 
     def sync(self, files: dict[str, str]) -> None:
         """Make the directory hold these files, and the context too."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ctxmgr.engine.sync import narrow, plan, planner
-from ctxmgr.service import ContextService
 from ctxmgr.service.care.prune import free_room
+from tests.support.keeping import Elsewhere
 from tests.unit.service.care.stored import Stored
 from tests.unit.service.servicedoor import Door, binding, fill, tree
 
@@ -24,10 +24,10 @@ def prune_now(stored: Stored) -> None:
 
 
 def test_a_sync_whose_content_is_removed_before_it_commits_stores_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was told that the content is there, and took longer than the grace: it is done again, and not left without."""
-    stored = Stored(tmp_path)
+    stored = Stored(tmp_path, elsewhere)
     stored.sync({"a": "what comes back", "b": "b"})
     stored.sync({"b": "b"})
     stored.door.data("PruneContexts", Retention={"keepLast": 1}, GraceSeconds=3600)
@@ -50,15 +50,16 @@ def test_a_sync_whose_content_is_removed_before_it_commits_stores_it_again(
 
 
 @pytest.mark.slow
-def test_syncs_prunes_and_checks_side_by_side_lose_nothing_and_find_nothing(tmp_path: Path) -> None:
+def test_syncs_prunes_and_checks_side_by_side_lose_nothing_and_find_nothing(
+    tmp_path: Path, elsewhere: Elsewhere
+) -> None:
     """Three processes' worth of services: contents come back again and again while what nothing holds is removed."""
-    stored = Stored(tmp_path)
-    data = stored.data
+    stored = Stored(tmp_path, elsewhere)
     failures: list[str] = []
     finished = threading.Event()
 
     def work(number: int) -> None:
-        service = ContextService.open(data)
+        service = stored.opened()
         door = Door(service)
         try:
             context = door.context(f"of-{number}")

@@ -16,13 +16,14 @@ from ctxmgr.errors import ServiceError
 from ctxmgr.service import ContextService
 from ctxmgr.service.care.packs import repack
 from ctxmgr.service.catalog.schema import files, revisions
-from tests.unit.service.care.stored import noise, packs_of
+from tests.support.keeping import Elsewhere
+from tests.unit.service.care.stored import noise, packs_kept
 from tests.unit.service.servicedoor import Door, Refused, binding, fill, tree
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    service = ContextService.open(tmp_path / "data")
+def door(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Door]:
+    service = ContextService.open(tmp_path / "data", **elsewhere)
     yield Door(service)
     service.close()
 
@@ -44,8 +45,8 @@ def numbers(door: Door, context: str) -> list[int]:
     return [revision["Revision"] for revision in door.data("ListRevisions", ContextId=context)]
 
 
-def packed_bytes(data: Path) -> int:
-    return sum(file.stat().st_size for file in packs_of(data))
+def packed_bytes(door: Door) -> int:
+    return sum(pack.size for pack in packs_kept(door.service))
 
 
 def whole(door: Door) -> None:
@@ -97,9 +98,9 @@ def test_a_pruned_revision_is_refused_and_says_what_to_do(door: Door, kept: tupl
 def test_the_room_of_what_nothing_holds_any_more_is_given_back(
     door: Door, kept: tuple[str, str], tmp_path: Path
 ) -> None:
-    before = packed_bytes(tmp_path / "data")
+    before = packed_bytes(door)
     outcome = door.data("PruneContexts", Retention={"keepLast": 1})
-    after = packed_bytes(tmp_path / "data")
+    after = packed_bytes(door)
     assert outcome["FreedBytes"] == before - after
     assert after < before / 2
     assert outcome["WaitingBytes"] == 0
@@ -107,19 +108,19 @@ def test_the_room_of_what_nothing_holds_any_more_is_given_back(
 
 
 def test_without_rules_nothing_ends(door: Door, kept: tuple[str, str], tmp_path: Path) -> None:
-    before = packed_bytes(tmp_path / "data")
+    before = packed_bytes(door)
     outcome = door.data("PruneContexts")
     assert outcome["Contexts"][0]["Pruned"] == []
     assert numbers(door, kept[0]) == [5, 4, 3, 2, 1]
-    assert packed_bytes(tmp_path / "data") <= before + 4096, "small packs may be merged"
+    assert packed_bytes(door) <= before + 4096, "small packs may be merged"
 
 
 def test_a_dry_run_only_tells(door: Door, kept: tuple[str, str], tmp_path: Path) -> None:
-    before = packed_bytes(tmp_path / "data")
+    before = packed_bytes(door)
     told = door.data("PruneContexts", Retention={"keepLast": 1}, DryRun=True)
     assert told["Contexts"][0]["Pruned"] == [1, 2, 3, 4]
     assert numbers(door, kept[0]) == [5, 4, 3, 2, 1]
-    assert packed_bytes(tmp_path / "data") == before
+    assert packed_bytes(door) == before
     done = door.data("PruneContexts", Retention={"keepLast": 1})
     assert done["FreedBytes"] == pytest.approx(told["WaitingBytes"], rel=0.05)
 
@@ -129,7 +130,7 @@ def test_a_deleted_context_gives_its_room_back(door: Door, kept: tuple[str, str]
     door.data("DeleteContext", Id=kept[0])
     assert door.data("GetStoreStats")["LooseBytes"] > 0
     door.data("PruneContexts")
-    assert packed_bytes(tmp_path / "data") == 0
+    assert packed_bytes(door) == 0
     assert door.data("GetStoreStats") == {"Contexts": [], "UniqueBytes": 0, "StoredBytes": 0, "LooseBytes": 0}
 
 
@@ -139,7 +140,7 @@ def test_a_cleared_context_gives_its_room_back_once_its_history_is_not_kept(
     ids = door.data("ClearContext", Id=kept[0])["TaskIds"]
     door.park(ContextId=kept[0], TaskIds=ids, WaitMs=30_000)
     door.data("PruneContexts", Retention={"keepLast": 1})
-    assert packed_bytes(tmp_path / "data") == 0
+    assert packed_bytes(door) == 0
     assert numbers(door, kept[0]) == [6]
 
 
@@ -260,6 +261,6 @@ def test_packs_are_not_merged_across_accounts_that_have_stored_the_same(door: Do
     held, known = mine.locate(digests), others.locate(digests)
     assert len({place.pack for place in held.values()}) == 1
     assert list(known) == digests[:1]
-    (others_pack,) = (file for file in packs_of(tmp_path / "data") if file.name == known[digests[0]].pack)
-    assert b"mine" not in others_pack.read_bytes()
+    (others_pack,) = (pack for pack in packs_kept(door.service) if pack.name == known[digests[0]].pack)
+    assert b"mine" not in bytes(runtime._packs.read(others_pack.name, 0, others_pack.size))
     whole(door)

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from ctxmgr.engine.workspace.locks import lock_of
-from ctxmgr.service import ContextService
 from ctxmgr.service.care import care
+from ctxmgr.service.care.turns import alone
 from ctxmgr.service.catalog.schema import meta
 from ctxmgr.service.tasks import upkeep
-from tests.unit.service.care.stored import Stored, packs_of
+from tests.support.keeping import Elsewhere
+from tests.unit.service.care.stored import Stored, packs_kept
 from tests.unit.service.servicedoor import Door
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    made = Stored(tmp_path)
+def stored(tmp_path: Path, elsewhere: Elsewhere) -> Iterator[Stored]:
+    made = Stored(tmp_path, elsewhere)
     for number in range(4):
         made.sync({"file": f"version {number}"})
     yield made
@@ -57,23 +57,24 @@ def test_without_rules_only_what_nothing_refers_to_goes(stored: Stored) -> None:
 
 
 def test_one_process_at_a_time_takes_care(stored: Stored) -> None:
-    keeper = stored.door.service._runtime.care
-    with lock_of(stored.data / "locks" / "care.lock"):
+    runtime = stored.door.service._runtime
+    keeper = runtime.care
+    with alone(runtime.catalog, runtime.folder.locks, "care"):
         assert not keeper.run_if_due()
     assert keeper.run_if_due()
 
 
 def test_beside_another_process_content_has_a_day(stored: Stored) -> None:
-    another = ContextService.open(stored.data)
+    another = stored.opened()
     try:
-        before = packs_of(stored.data)
+        before = packs_kept(stored.door.service)
         stored.door.data("PruneContexts", Retention={"keepLast": 1})
-        assert {*before} <= {*packs_of(stored.data)}
+        assert {*before} <= {*packs_kept(stored.door.service)}
         assert stored.door.data("PruneContexts")["WaitingBytes"] > 0
     finally:
         another.close()
     stored.door.data("PruneContexts")
-    assert len(packs_of(stored.data)) == 1
+    assert len(packs_kept(stored.door.service)) == 1
     stored.assert_whole()
 
 
@@ -83,7 +84,7 @@ def test_a_service_takes_care_by_itself_and_a_command_does_not(
 ) -> None:
     cared = threading.Event()
     monkeypatch.setattr(care.Care, "run_if_due", lambda self: cared.set())
-    service = ContextService.open(stored.data, resume=resumes)
+    service = stored.opened(resume=resumes)
     try:
         if resumes:
             assert cared.wait(30)

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
+from sqlalchemy import text
 
 from ctxmgr.engine.manifest.entries import FILE, Entry
 from ctxmgr.engine.manifest.errors import HeadMoved
 from ctxmgr.errors import DataFolderError, ServiceError
-from ctxmgr.service.catalog import contextfiles, contexts, leases, revisions, sessions
+from ctxmgr.service.catalog import contextfiles, contexts, leases, revisions, sessions, trees
 from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.catalog.errors import CatalogError
 from ctxmgr.service.catalog.keys import Keys
@@ -220,3 +221,19 @@ def test_processes_that_hear_the_same_nodes_do_not_stop_each_other(catalog: Cata
                 process.check(ACCOUNT, name)
     with catalog.read() as connection:
         assert len(leases.elsewhere(connection)) == len(names)
+
+
+def test_whether_much_that_is_new_is_a_tree_is_told_by_a_look_at_each(catalog: Catalog, context: str) -> None:
+    """Nothing is known of how much there is as long as the transaction runs that brings it."""
+    paths = [b"d/f%04d" % number for number in range(2_000)]
+    read = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'files'")
+    with catalog.write() as connection:
+        put = {path: entry(path) for path in paths}
+        revisions.commit(connection, context, "/", head=0, current=(), put=put, drop=(), task_id="", note="")
+        before = connection.execute(read).scalar_one()
+        assert trees.holder_among(connection, context, [b"/" + path for path in paths]) is None
+        assert connection.execute(read).scalar_one() - before < 10 * len(paths)
+        assert trees.holder_among(connection, context, [b"/" + paths[0], b"/d"]) is None
+        put = {paths[0] + b"/x": entry(b"x")}
+        revisions.commit(connection, context, "/", head=1, current=(), put=put, drop=(), task_id="", note="")
+        assert trees.holder_among(connection, context, [b"/" + path for path in paths]) == b"/" + paths[0]
