@@ -18,6 +18,7 @@ import pytest
 from ctxmgr.engine.sync.progress import Monitor
 from ctxmgr.service import ContextService
 from ctxmgr.service.tasks.peers import Peers
+from ctxmgr.service.tasks.watch import Watch
 from tests.support.keeping import Elsewhere
 from tests.support.servers import Database
 from tests.unit.service.servicedoor import PATIENCE, Door, binding, busy, encoded, fill
@@ -73,17 +74,22 @@ def apart(tmp_path: Path, database: Database, bucket: str, monkeypatch: pytest.M
         yield doors
 
 
+def parked(door: Door, session: str, ids: list[str]) -> tuple[Watch, threading.Semaphore]:
+    """Return what a request for the end of tasks waits for, and what is released when it is to look again."""
+    watch = door.service.watch("GetContextInfo", encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 60_000}))
+    assert watch is not None
+    told = threading.Semaphore(0)
+    watch.subscribe(told.release)
+    return watch, told
+
+
 def test_who_waits_at_one_service_is_told_when_a_task_ends_at_another(apart: list[Door], tmp_path: Path) -> None:
     here, there = apart
     session = here.session(binding(here.context()))
     fill(here.root(session), {"a": "a"})
     with busy(here, here.root(session)):
         ids = here.data("SyncContext", SessionId=session)["TaskIds"]
-        asked = encoded({"SessionId": session, "TaskIds": ids, "WaitMs": 60_000})
-        watch = there.service.watch("GetContextInfo", asked)
-        assert watch is not None
-        told = threading.Semaphore(0)
-        watch.subscribe(told.release)
+        watch, told = parked(there, session, ids)
         assert not watch.ready()
     while not watch.ready():
         assert told.acquire(timeout=PATIENCE)
@@ -99,13 +105,18 @@ def test_who_waits_at_another_service_does_not_wait_for_what_a_sync_notes_after_
 
     class Kept(dict[str, Monitor]):
         def pop(self, *args: Any) -> Any:
-            assert noted.wait(PATIENCE)
+            noted.wait(2 * PATIENCE)
             return super().pop(*args)
 
     monkeypatch.setattr(here.service._runtime, "_live", Kept())
-    ids = here.data("SyncContext", SessionId=session)["TaskIds"]
-    assert [task["status"] for task in there.wait(session, ids)] == ["Success"]
-    noted.set()
+    with busy(here, here.root(session)):
+        ids = here.data("SyncContext", SessionId=session)["TaskIds"]
+        watch, told = parked(there, session, ids)
+    try:
+        while not watch.ready():
+            assert told.acquire(timeout=PATIENCE)
+    finally:
+        noted.set()
     assert [task["status"] for task in here.wait(session, ids)] == ["Success"]
 
 
