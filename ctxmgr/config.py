@@ -111,7 +111,8 @@ def untrusted(where: str, reason: str) -> str:
 
 def _api_key(value: str | None) -> str:
     if not value:
-        raise ConfigError("no API key: pass api_key=, or set CTXMGR_API_KEY or AGENTBAY_API_KEY")
+        advice = "pass api_key=, or set CTXMGR_API_KEY or AGENTBAY_API_KEY; Client.local() needs none"
+        raise ConfigError(f"no API key: {advice}")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigError("the API key holds a blank, a control or a non-ASCII character; was it copied whole?")
     return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctxmgr._embedded import Location, located
-from ctxmgr.errors import NotFoundError
+from ctxmgr.errors import ApiError, NotFoundError
 
 from .heap import return_large_blocks
 from .output import Failure, Invocation, quoted
@@ -71,7 +71,12 @@ def existing_context(invocation: Invocation, name: str) -> Iterator[tuple[Client
         context = find_context(client, name)
         if client is None or context is None:
             raise Failure(f"there is no context {quoted(name)}: 'ctxmgr context list' shows those there are")
-        yield client, context
+        try:
+            yield client, context
+        except ApiError as error:
+            # A service speaks of a context by its id, which nobody typed here.
+            error.message = error.message.replace(repr(context.id), quoted(name))
+            raise
 
 
 def find_context(client: Client | None, name: str) -> Context | None:

@@ -50,16 +50,18 @@ def named_revision(ctx: click.Context, parameter: click.Parameter, value: str | 
     """Return the revision that an argument names: its number, or a time at which it was the latest."""
     if value is not None and value.isascii() and value.isdecimal() and len(value) <= 18:
         return int(value)
-    return _moment(ctx, parameter, value)
+    return _moment(ctx, parameter, value, "neither the number of a revision nor a time")
 
 
-def _moment(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+def _moment(
+    ctx: click.Context, parameter: click.Parameter, value: str | None, lacking: str = "no time"
+) -> datetime | None:
     if value is None:
         return None
     try:
         return moment_of(value, datetime.now().astimezone())
     except (ValueError, OverflowError):
-        problem = f"{value!r} is no time: write '2 hours ago', 2026-11-25 or 2026-11-25T09:30"
+        problem = f"{value!r} is {lacking}: write '2 hours ago', 2026-11-25 or 2026-11-25T09:30"
         raise click.BadParameter(problem, ctx, parameter) from None
 
 

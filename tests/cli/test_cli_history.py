@@ -111,7 +111,9 @@ class TestDiff:
         assert "has no revision 9" in command("diff", "project", "1", "9").failed()
 
     def test_what_is_neither_a_number_nor_a_time_is_refused(self, command: Command, edited: Path) -> None:
-        assert "'last week' is no time" in command("diff", "project", "last week").failed(2)
+        assert "'last week' is neither the number of a revision nor a time: write" in command(
+            "diff", "project", "last week"
+        ).failed(2)
 
 
 class TestRestore:
@@ -184,6 +186,20 @@ class TestRestore:
     def test_the_data_folder_is_no_place_for_it(self, command: Command, edited: Path) -> None:
         assert "lie one in the other" in command("restore", "project", "--to", command.home / "back").failed()
         assert not (command.home / "back").exists()
+
+    def test_what_the_service_refuses_is_told_with_the_name_that_was_given(
+        self, command: Command, edited: Path
+    ) -> None:
+        for options in (["--revision", "9"], ["absent"]):
+            sentence = command("restore", "project", "--to", "back", *options).failed()
+            assert sentence.startswith("the context 'project' ")
+            assert "SdkCtx-" not in sentence
+
+    def test_a_directory_that_cant_be_made_is_named(self, command: Command, edited: Path) -> None:
+        (command.place / "file").touch()
+        target = command.place / "file" / "back"
+        sentence = command("restore", "project", "--to", target).failed()
+        assert f"'{target}' can't be made: Not a directory" in sentence
 
     def test_two_revisions_are_refused(self, command: Command, edited: Path) -> None:
         sentence = command("restore", "project", "--to", "back", "--revision", "1", "--at", "1 hour ago").failed(2)

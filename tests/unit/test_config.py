@@ -141,7 +141,7 @@ class TestEndpoint:
 class TestApiKey:
     @pytest.mark.parametrize("environ", [{}, {"CTXMGR_API_KEY": ""}])
     def test_without_one_it_is_said_where_to_put_it(self, environ: Mapping[str, str]) -> None:
-        text = r"^no API key: pass api_key=, or set CTXMGR_API_KEY or AGENTBAY_API_KEY$"
+        text = r"^no API key: pass api_key=, or set CTXMGR_API_KEY or AGENTBAY_API_KEY; Client.local\(\) needs none$"
         with pytest.raises(ConfigError, match=text):
             resolve(environ=environ)
 

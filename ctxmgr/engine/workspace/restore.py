@@ -79,7 +79,8 @@ class Restore:
         try:
             os.makedirs(self.directory, exist_ok=True)
         except OSError as error:
-            raise WorkspaceError(b"", f"can't be made: {error.strerror or error}") from error
+            problem = f"{show(os.fsencode(self.directory))} can't be made: {error.strerror or error}"
+            raise WorkspaceError(b"", problem) from error
         self._found = scan(self.directory, WorkspaceState(), sweep=True)
         self._check(force)
         self._pending = {path: entry for path, entry in self.wanted.items() if not self._is_there(path, entry)}

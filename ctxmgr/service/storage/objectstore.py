@@ -110,7 +110,10 @@ def try_out(store: ObjectStore, url: str, passed: Path | None = None) -> None:
         with ThreadPoolExecutor(len(_TRIAL)) as trials:
             held = list(trials.map(lambda trial: trial[1](store, folder), _TRIAL))
     except (BaseError, OSError) as error:
-        raise ContentError(f"the store {name} can't be used: {first_line(error)}") from error
+        told = f"the store {name} can't be used: {first_line(error)}"
+        if url.startswith("s3:") and "AWS_ACCESS_KEY_ID" not in os.environ:
+            told += "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless this machine has a role at AWS"
+        raise ContentError(told) from error
     finally:
         _remove(store, folder)
     if lacks := [what for (what, _), holds in zip(_TRIAL, held, strict=True) if not holds]:

@@ -77,6 +77,14 @@ def test_a_store_that_cant_be_reached_is_refused_with_the_reason_and_without_its
     assert SECRET not in str(caught.value)
 
 
+def test_a_store_without_credentials_says_which_are_missing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    with pytest.raises(ContentError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        BlobStore.open(bucket)
+
+
 def test_what_may_be_secret_in_a_url_is_not_shown() -> None:
     assert shown("s3://key:secret@bucket/prefix?token=secret") == "'s3://bucket/prefix'"
 
