@@ -7,14 +7,19 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
 
 from ctxmgr.service import ContextService
+from ctxmgr.service.catalog.errors import CatalogError
+from ctxmgr.service.catalog.schema import tasks
 from ctxmgr.service.http import HttpServer
 from ctxmgr.service.http.lastuploads import LastUploads
+from ctxmgr.service.http.metrics import Metrics
 from ctxmgr.service.tasks.health import LastUpload
 from tests.support.promtool import promtool
 
@@ -63,6 +68,26 @@ def scraped(service: ContextService, contexts: int) -> bytes:
 def told(text: bytes) -> list[str]:
     samples = [each for family in text_string_to_metric_families(text.decode()) for each in family.samples]
     return [each.labels["context"] for each in samples if each.name == GAUGE]
+
+
+def test_a_task_that_ended_while_the_catalog_was_away_is_counted_when_it_is_back(
+    service: ContextService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service._runtime.catalog.read() as connection:
+        uploaded = connection.execute(select(tasks.c.id).where(tasks.c.mode == "upload")).scalars().all()
+    metrics = Metrics(service, lambda: 0)
+    for task_id in uploaded:
+        metrics.ended(task_id)
+
+    def away(task_id: str) -> NoReturn:
+        raise CatalogError("ServiceUnavailable.NoCatalog", "the catalog can't be reached")
+
+    counted = b'ctxmgr_tasks_ended_total{mode="upload",status="Success"} %.1f' % len(uploaded)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "outcome", away)
+        assert b"ctxmgr_tasks_ended_total{" not in metrics.text()
+    assert counted in metrics.text()
+    assert counted in metrics.text()
 
 
 def test_contexts_are_told_of_by_name_where_that_is_asked_for(service: ContextService) -> None:

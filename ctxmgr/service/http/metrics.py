@@ -98,21 +98,23 @@ class Metrics:
         self._ended.append(task_id)
 
     def count_ended(self) -> None:
-        """Count the tasks that ended since the last time."""
+        """Count the tasks that ended since the last time; while the catalog can't be read, they wait."""
         # Two may be at it; each task is counted by the one that takes it out.
         with suppress(IndexError):
             while True:
-                row = self._service.outcome(self._ended.popleft())
+                task_id = self._ended.popleft()
+                try:
+                    row = self._service.outcome(task_id)
+                except Exception:
+                    self._ended.appendleft(task_id)
+                    logger.warning("can't count the tasks that ended", exc_info=True)
+                    return
                 if row:
                     self._count(row)
 
     def text(self) -> bytes:
         """Return all numbers as Prometheus reads them."""
-        try:
-            self.count_ended()
-        except Exception:
-            # The other numbers are wanted all the more while the catalog can't be read.
-            logger.warning("can't count the tasks that ended", exc_info=True)
+        self.count_ended()
         return generate_latest(self._registry)
 
     def _count(self, row: Mapping[str, Any]) -> None:
