@@ -81,7 +81,7 @@ class Channel:
         self._waking.close()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # woken by so many already
+        with suppress(BlockingIOError, BrokenPipeError):  # woken by so many already, or it has just ended
             self._waking.send(b"x")
 
     def _run(self) -> None:
