@@ -17,8 +17,9 @@ from .content import packs_in_use
 
 __all__ = ["copy_rows"]
 
-# What these say is of the place: of the packs as they are stored there, and how the catalog itself is used.
-_LEFT_OUT: Final = frozenset((schema.meta, schema.retired_packs, schema.pack_proofs))
+# What these say is of the place: of the packs as they are stored there, and how the catalog itself is used; and whoever
+# asked a question has gone.
+_LEFT_OUT: Final = frozenset((schema.meta, schema.retired_packs, schema.pack_proofs, schema.questions))
 _OF_THE_SERVICE: Final = ("pruned_ms",)
 """What is said in the first and is not of the place."""
 

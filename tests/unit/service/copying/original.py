@@ -22,7 +22,7 @@ __all__ = ["Original", "catalog_of", "contents", "opened", "rows"]
 
 VERSIONS = 5
 OTHER = "another"
-_OF_THE_PLACE = ("pack_proofs", "retired_packs", "nodes", "meta")
+_OF_THE_PLACE = ("pack_proofs", "retired_packs", "nodes", "meta", "questions")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ctxmgr.errors import DataFolderError
 from ctxmgr.service import ContextService
 from ctxmgr.service.catalog import postgresql
 from ctxmgr.service.catalog.insertion import bulk_insert
-from ctxmgr.service.catalog.schema import contexts, meta, nodes, pack_proofs, packs, tasks
+from ctxmgr.service.catalog.schema import contexts, meta, nodes, pack_proofs, packs, questions, tasks
 from ctxmgr.service.catalog.schemaversion import SCHEMA
 from ctxmgr.service.copying import copy, ends, rows
 from ctxmgr.service.copying.content import Progress
@@ -350,6 +350,14 @@ def test_what_a_process_was_running_that_died_has_failed_in_the_copy(source: Sou
     with opened(target) as door:
         (found,) = door.info(source.session, TaskIds=[task])
         assert (found["status"], found["errorMessage"]) == ("Failed", "interrupted: the process that ran it ended")
+
+
+def test_a_question_that_nobody_waits_for_any_more_stays_behind(source: Source, target: Place) -> None:
+    with catalog_of(source.place) as catalog, catalog.write() as connection:
+        connection.execute(insert(questions).values(id="q", node_id="node", asked_ms=1, question=b"what?"))
+    copy_service(source.place, target)
+    with catalog_of(target) as catalog, catalog.read() as connection:
+        assert connection.execute(select(questions)).all() == []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(
