@@ -355,6 +355,20 @@ def test_what_comes_between_is_left_to_the_service(
     assert repeated[-1] is None
 
 
+def test_a_directory_that_was_made_anew_is_left_to_the_service(
+    command: Command, kept: Path, repeated: list[int | None]
+) -> None:
+    (kept / "a.txt").unlink()
+    for _ in range(2):
+        command.sync(kept).succeeded()
+    assert repeated[-1] == 2
+    before = kept.rename(command.place / "before")
+    kept.mkdir()
+    (before / "sub").rename(kept / "sub")
+    assert command.sync(kept, "--json").document["nothing_to_sync"]
+    assert repeated[-1] is None
+
+
 def test_two_contexts_of_a_directory_are_kept_apart(command: Command, kept: Path, repeated: list[int | None]) -> None:
     for _ in range(2):
         command("sync", kept, "--context", "other").succeeded()

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Final
 
-from .dirfd import Tree, items_of
+from .dirfd import Identity, Tree, items_of
 
 __all__ = ["DIRECTORY_NUMBERS", "Listing", "has_prints", "print_of"]
 
@@ -65,14 +65,16 @@ def print_of(names: Iterable[bytes], numbers: list[int]) -> bytes:
     return blake2b(packed + b"\0".join(names), digest_size=16).digest()
 
 
-def has_prints(root: str, prints: Mapping[bytes, bytes]) -> bool:
-    """Whether a workspace has something in it, and its directories have these prints.
+def has_prints(root: str, identity: Identity, prints: Mapping[bytes, bytes]) -> bool:
+    """Whether a workspace is the one of an identity, has something in it, and its directories have these prints.
 
     Raises:
         WorkspaceError, WorkspaceChanged: it can't be read, or changes meanwhile.
     """
     left = dict(prints)
     with Tree(os.fsencode(root)) as tree:
+        if tree.identity != identity:
+            return False
         waiting = [b""]
         while waiting:
             directory = waiting.pop()

@@ -75,4 +75,4 @@ def _files_in_step(folder: DataFolder, place: Place, standing: Standing, repeats
         return None
     if not all(repeats.proof(pack) == stamp_of(folder.blobs, pack) for pack in packs):
         return None
-    return known.count if has_prints(place.directory, known.prints) else None
+    return known.count if has_prints(place.directory, known.root, known.prints) else None
