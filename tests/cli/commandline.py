@@ -151,7 +151,7 @@ class Terminal:
         while True:
             self.type("\x03")
             try:
-                self._process.wait(1)
+                self._process.wait(10)
             except subprocess.TimeoutExpired:
                 continue
             return

@@ -127,12 +127,14 @@ def serve(
         server = HttpServer(
             service, host=host, port=port, tls=tls, own_key=own_key, url=url, metrics_contexts=metrics_contexts
         )
+        # Before anybody knows the address, and may end the server: the database's finalizers swallow what is raised.
+        unusable = not own_key and all(key.revoked_ms is not None for key in service.keys.all())
         with server:
             _log_as_json()
             try:
                 # Whoever reads the address may end the server at once, and that is a graceful end too.
                 invocation.answer([server.address])
-                if not own_key and not any(key.revoked_ms is None for key in service.keys.all()):
+                if unusable:
                     complain("nobody can use this yet: 'ctxmgr key create NAME' makes a key")
                 if tls is None and not url.startswith("https:") and not _is_loopback(host):
                     complain("warning: keys travel in the clear here: give --tls-cert and --tls-key, or use a proxy")
