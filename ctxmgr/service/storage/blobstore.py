@@ -33,6 +33,7 @@ __all__ = ["UPLOADS", "BlobStore", "Pack"]
 UPLOADS: Final = "uploads"
 """Where in an object store lies what nodes have sent straight to it, until it is taken as a pack."""
 _UNFINISHED: Final = "unfinished"
+_AT_ONCE: Final = 3
 _ABANDONED_SECONDS: Final = 24 * 3600
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -61,6 +62,11 @@ class BlobStore:
         """
         self._store = store
         self._folder = folder
+
+    @property
+    def at_once(self) -> int:
+        """How many packs are best stored at the same time, see ``ContentStore``."""
+        return _AT_ONCE if self._folder is None else 1
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, passed: Path | None = None) -> BlobStore:

@@ -25,9 +25,8 @@ _ATTEMPTS: Final = 5
 class CatalogContentStore:
     """The ``ContentStore`` on a catalog and the packs beside it."""
 
-    at_once: Final = 1
-
     def __init__(self, catalog: Catalog, packs: BlobStore, account: str) -> None:
+        self.at_once = packs.at_once
         self._packs = packs
         self._index = CatalogChunkIndex(catalog, account)
         # Packs that were read and found damaged, so that none is read twice: one that is mended has another stamp.

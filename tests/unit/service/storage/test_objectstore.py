@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ctxmgr.engine.content.chunks import PackWriter
 from ctxmgr.engine.manifest.errors import ContentError
 from ctxmgr.errors import DataFolderError
 from ctxmgr.service import ContextService
+from ctxmgr.service.catalog.database import Catalog
 from ctxmgr.service.storage.blobstore import BlobStore
 from ctxmgr.service.storage.objectstore import shown
+from ctxmgr.service.tasks.contentstore import CatalogContentStore
 from tests.support.lyingstore import LIES, LyingStore
+from tests.support.scripted import PATIENCE
 from tests.support.servers import SECRET, SeaweedServer
 
 
@@ -83,6 +90,23 @@ def test_a_store_without_credentials_says_which_are_missing(bucket: str, monkeyp
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
     with pytest.raises(ContentError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         BlobStore.open(bucket)
+
+
+def test_packs_go_into_an_object_store_several_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = [random.Random(number).randbytes(1500) for number in range(3)]
+    together, plain = threading.Barrier(len(chunks)), BlobStore.put
+
+    def put(store: BlobStore, name: str, data: bytes) -> None:
+        together.wait(PATIENCE)
+        plain(store, name, data)
+
+    monkeypatch.setattr(BlobStore, "put", put)
+    with closing(Catalog.open(tmp_path / "catalog.db")) as catalog:
+        content = CatalogContentStore(catalog, BlobStore.open("memory:///"), "account")
+        writer = PackWriter(content, pack_size=1000)
+        stored = [writer.add(chunk) for chunk in chunks]
+        writer.flush()
+        assert content.missing(stored) == set()
 
 
 def test_what_may_be_secret_in_a_url_is_not_shown() -> None:
