@@ -50,7 +50,7 @@ NOTHING = 0xFFFF_FFFF
 NOTE_SIZE = 1 << 16
 """Bytes for the number of a file, and its batch."""
 
-CONTENT_SIZE = 1 << 20
+CONTENT_SIZE = 1 << 16
 """Bytes that are noted of what a file comes to hold, from its beginning on."""
 
 SLOT_SIZE = NOTE_SIZE + CONTENT_SIZE
