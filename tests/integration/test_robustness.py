@@ -94,8 +94,10 @@ class TestRequests:
         if action in ("DeleteContext", "DeleteSessionAsync", "ReleaseMcpSession"):
             drawn = {"Id": "none", "SessionId": "none", **drawn}
         sent = {**asker.form(**filled(template, ids)), **filled(drawn, ids)}
-        in_query = data.draw(st.sets(st.sampled_from(sorted(sent))))
-        query = encoded({"Action": action, **{name: sent[name][:4000] for name in in_query}})
+        # What is longer would be too much for a URL.
+        short = sorted(name for name, value in sent.items() if len(encoded({name: value})) < 2000)
+        in_query = data.draw(st.sets(st.sampled_from(short)))
+        query = encoded({"Action": action, **{name: sent[name] for name in in_query}})
         form = encoded({name: value for name, value in sent.items() if name not in in_query})
         answer = asker.http.post(
             f"{asker.endpoint}/?{query.decode()}",
