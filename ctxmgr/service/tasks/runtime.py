@@ -75,7 +75,8 @@ class Runtime:
         self._packs = places.packs
         self._stores: dict[str, CatalogContextStore] = {}
         self.listeners = Listeners()
-        self.listeners.add(LEFT, self._look_for_left)
+        if resumes:
+            self.listeners.add(LEFT, self._look_for_left)
         self._peers = Peers(places.catalog, self.listeners)
         self.questions = Questions(places.catalog, self.listeners)
         self.leases = Leases(places.catalog, self.listeners, self.questions, seconds=lease)

@@ -68,7 +68,7 @@ def apart(tmp_path: Path, database: Database, bucket: str, monkeypatch: pytest.M
     with ExitStack() as stack:
         doors = []
         for name in ("one", "two"):
-            service = ContextService.open(tmp_path / name, lease=600, catalog=database.url, store=bucket)
+            service = ContextService.open(tmp_path / name, lease=600, resume=True, catalog=database.url, store=bucket)
             stack.callback(service.close)
             doors.append(Door(service))
         yield doors
