@@ -13,7 +13,6 @@ import click
 from ctxmgr._embedded import Location, located
 from ctxmgr.errors import ApiError, NotFoundError
 
-from .heap import return_large_blocks
 from .output import Failure, Invocation, quoted
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ def open_client(invocation: Invocation) -> Client:
     """
     from ctxmgr.client import Client
 
-    return_large_blocks()
     endpoint = _endpoint(invocation)
     if endpoint is None:
         return Client.local(invocation.data)

@@ -17,7 +17,6 @@ import click
 
 from ctxmgr._embedded import located, open_service
 from ctxmgr.cli.exit import Interrupted
-from ctxmgr.cli.heap import return_large_blocks
 from ctxmgr.cli.options import graceful, keeping_options, named
 from ctxmgr.cli.output import Failure, Invocation, complain, quoted, shown
 
@@ -117,7 +116,6 @@ def serve(
         raise ImportError(text, name=error.name) from error
     own_key = os.environ.get("CTXMGR_API_KEY", "")
     _allow_many_connections()
-    return_large_blocks()
     location = located(invocation.data, invocation.catalog, invocation.store)
     service = open_service(
         location, workers=workers, roots=permitted, resume=True, lease=lease, store_endpoint=store_endpoint or ""
