@@ -64,7 +64,7 @@ class Channel:
         self._thread.start()
 
     def send(self, topic: str) -> None:
-        """Tell the other processes that a topic has news; while the database is away, as soon as it is back."""
+        """Notify the other processes that a topic has news; while the database is away, as soon as it is back."""
         with self._guard:
             if not self._closed.is_set():
                 self._topics[topic] = None

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from blake3 import blake3
 from sqlalchemy import Connection, Select, exists, func, select
 
 from ctxmgr.engine.manifest.errors import ContentError
@@ -112,9 +111,7 @@ def _carry(source: End, target: End, pack: Pack, proof: Stamp | None) -> tuple[S
     if stamp is not None and (stamp == proof or _is_whole(target, pack, stamp)):
         return stamp, False
     try:
-        data = source.packs.read(pack.name, 0, pack.size)
-        if blake3(data).hexdigest() != pack.name:
-            raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
+        data = source.packs.verify(pack)
     except ContentError as error:
         raise ContentError(
             f"{error}, in the source {source.store}: 'ctxmgr check --read-data --repair' there takes what is lost out "

@@ -232,14 +232,16 @@ class BlobStore:
         """
         return table_of(pack.name, pack.size, lambda start, end: self.read(pack.name, start, end))
 
-    def verify(self, pack: Pack) -> None:
-        """Read a whole pack and compare it with its name.
+    def verify(self, pack: Pack) -> memoryview:
+        """Read a whole pack, compare it with its name, and return it.
 
         Raises:
             ContentError: the pack is missing or damaged.
         """
-        if blake3(self.read(pack.name, 0, pack.size)).hexdigest() != pack.name:
+        data = self.read(pack.name, 0, pack.size)
+        if blake3(data).hexdigest() != pack.name:
             raise ContentError(f"pack {pack.name} is damaged: its content does not have the digest it is named by")
+        return data
 
 
 def _read_range(file: Path, start: int, end: int) -> bytes:

@@ -26,7 +26,7 @@ class Peers:
         self._newest: dict[str, object] = {}
 
     def begin(self) -> None:
-        """Tell, and be told, from now on."""
+        """Send to the other processes, and receive from them, from now on."""
         self._channel = self._catalog.channel(self._listeners.notify_here, self._listeners.notify_all, self.look)
         if self._channel is not None:
             self._listeners.tell = self._channel.send
@@ -43,6 +43,6 @@ class Peers:
         self._unfinished, self._newest = unfinished, newest
 
     def close(self) -> None:
-        """Tell what is still to be told, and no more."""
+        """Send what is still to be sent, and no more."""
         if self._channel is not None:
             self._channel.close()
